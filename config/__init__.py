@@ -1,0 +1,1 @@
+"""Composes the apps: settings, routes, server. Imports apps and is imported by none."""

@@ -1,0 +1,103 @@
+"""Reading settings from the environment: one function per sort of value, each refusing what makes no sense."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
+
+
+def load(path: Path) -> None:
+    """Read `path` into the environment, where a variable that is set already wins."""
+    environ.Env.read_env(path, parse_comments=True)
+
+
+def text(name: str, default: str = "") -> str:
+    """The raw text of `name`. (`Env.str` takes a value that starts with `$` for a reference.)"""
+    return os.environ.get(name, default).strip()
+
+
+def texts(name: str, default: str = "") -> list[str]:
+    """The comma-separated values of `name`, empty ones left out."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def boolean(name: str, default: bool) -> bool:
+    """`name` as a truth value; raises `ImproperlyConfigured` for anything but a plain yes or no."""
+    value = text(name, str(default)).lower()
+    if value not in TRUE | FALSE:
+        raise ImproperlyConfigured(f"{name} is neither true nor false.")
+    return value in TRUE
+
+
+def integer(name: str, default: int, *, low: int, high: int) -> int:
+    """`name` as a whole number from `low` to `high`; raises `ImproperlyConfigured` otherwise."""
+    value = text(name) or str(default)
+    if not re.fullmatch(r"-?[0-9]{1,9}", value) or not low <= int(value) <= high:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {low} to {high}.")
+    return int(value)
+
+
+def hours(name: str, default: str, *, high: int) -> str:
+    """`name` as a positive number of hours, kept as the text that was given (`"1"`, `"0.5"`)."""
+    value = text(name) or default
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", value) or not 0 < float(value) <= high:
+        raise ImproperlyConfigured(f"{name} must be a number of hours above 0 and at most {high}.")
+    return value
+
+
+def http_url(name: str, default: str) -> str:
+    """`name` as an http(s) URL; raises `ImproperlyConfigured` otherwise."""
+    value = text(name) or default
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ImproperlyConfigured(f"{name} must be an http or https URL.")
+    return value
+
+
+def path(name: str, default: str, *, base: Path) -> Path:
+    """`name` as a path, relative ones below `base`."""
+    return base / Path(text(name) or default).expanduser()
+
+
+def cache(name: str) -> dict[str, Any]:
+    """The Django cache that `name` describes: a Redis URL, or memory of this process when empty."""
+    value = text(name) or "locmemcache://"
+    if urlsplit(value).scheme not in {"redis", "rediss", "locmemcache"}:
+        raise ImproperlyConfigured(f"{name} must be a redis:// or rediss:// URL, or empty.")
+    return environ.Env.cache_url_config(value)
+
+
+def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, Any]:
+    """The Django database that `name` describes.
+
+    PostgreSQL gets a pool of at most `threads` connections a process; SQLite gets write-ahead logging, full
+    synchronisation (an acknowledged write survives a power cut) and immediate transactions.
+    """
+    try:
+        config = dict(environ.Env.db_url_config(text(name) or default))
+    except Exception:
+        raise ImproperlyConfigured(f"{name} is not a database URL.") from None
+    engine = config.get("ENGINE")
+    options = config.setdefault("OPTIONS", {})
+    if engine == "django.db.backends.postgresql":
+        config |= {"CONN_MAX_AGE": 0}
+        options.setdefault("connect_timeout", 2)
+        options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 2}
+    elif engine == "django.db.backends.sqlite3":
+        config |= {"CONN_MAX_AGE": None, "NAME": config["NAME"]}
+        if config["NAME"] != ":memory:":
+            config["NAME"] = str(base / config["NAME"])
+        options |= {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 5,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
+        }
+    else:
+        raise ImproperlyConfigured(f"{name} must be a postgres:// or sqlite:// URL.")
+    return config

@@ -1,0 +1,55 @@
+"""How gunicorn runs the server; `manage.py serve` names this file and adds address and number of workers."""
+
+import socket
+import struct
+from typing import Any
+
+from django.conf import settings
+
+wsgi_app = "config.wsgi"
+preload_app = True
+worker_class = "gthread"
+threads = settings.THREADS
+# Threads pile up on one worker unless it stops accepting.
+worker_connections = 8 * settings.THREADS
+timeout = 30
+graceful_timeout = 30
+keepalive = 5
+max_requests = 0
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+proc_name = "token-registry"
+# Two instances of one user would delete each other's.
+control_socket_disable = True
+forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1,::1"
+limit_request_line = 8190
+limit_request_fields = 64
+limit_request_field_size = 16384
+
+# A client that stops in the middle of a body frees its thread after so many seconds.
+BODY_TIMEOUT_SECONDS = 10
+
+
+def when_ready(server: Any) -> None:
+    """Bound how long a read from a client may block, and say where the server listens."""
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", BODY_TIMEOUT_SECONDS, 0))
+        print(f"Serving at {listener}", flush=True)  # noqa: T201 — the one line that a person waits for
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Leave no database connection or pool for two processes to share."""
+    from django.db import connections  # noqa: PLC0415 — not before the application is loaded
+
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if getattr(connection, "close_pool", None):
+            connection.close_pool()
+
+
+def post_worker_init(worker: Any) -> None:
+    """Have the revocation snapshot before the first request asks for it."""
+    from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
+
+    revocations.snapshot.start()

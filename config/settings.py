@@ -1,0 +1,191 @@
+"""All settings, read from the environment or from `.env` (`ENV_FILE` names another file; the environment wins)."""
+
+import os
+from pathlib import Path
+
+from config import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = env.path("ENV_FILE", ".env", base=BASE_DIR)
+env.load(ENV_FILE)
+
+DEBUG = env.boolean("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY")
+ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+PORT = env.integer("PORT", 7000, low=1, high=65535)
+WORKERS = env.integer("WORKERS", min(os.cpu_count() or 2, 8), low=1, high=256)
+THREADS = env.integer("THREADS", 4, low=1, high=128)
+
+# Credentials: GET /token
+PERFORMANCE_SECRET_KEY = env.text("PERFORMANCE_SECRET_KEY")
+PERFORMANCE_SECRET_KEY_FALLBACKS = tuple(env.texts("PERFORMANCE_SECRET_KEY_FALLBACKS"))
+PERFORMANCE_PUBLIC_KEY = env.text("PERFORMANCE_PUBLIC_KEY")
+EXPIRES_IN = env.hours("EXPIRES_IN", "1", high=24 * 366)
+PERFORMANCE_LISTENER_TOKENS = env.boolean("PERFORMANCE_LISTENER_TOKENS", False)
+PERFORMANCE_LISTENER_MAX_HOURS = env.integer("PERFORMANCE_LISTENER_MAX_HOURS", 24, low=1, high=24 * 366)
+
+# Credentials: /_/token
+TOKENS_SECRET_KEY = env.text("TOKENS_SECRET_KEY")
+TOKENS_SECRET_KEY_FALLBACKS = tuple(env.texts("TOKENS_SECRET_KEY_FALLBACKS"))
+
+# Credentials: /auth/v1
+EDI_JWT_PRIVATE_KEY_PATH = env.path("EDI_JWT_PRIVATE_KEY_PATH", "var/keys/edi.pem", base=BASE_DIR)
+EDI_JWT_ISSUER = env.http_url("EDI_JWT_ISSUER", "https://auth.edirepository.org")
+EDI_JWT_HOSTED_DOMAIN = env.text("EDI_JWT_HOSTED_DOMAIN", "edirepository.org")
+EDI_TOKEN_HOURS = env.integer("EDI_TOKEN_HOURS", 8, low=1, high=24 * 31)
+EDI_REVOCATION_SECONDS = env.integer("EDI_REVOCATION_SECONDS", 2, low=1, high=3600)
+PASTA_PRIVATE_KEY_PATH = env.path("PASTA_PRIVATE_KEY_PATH", "var/keys/pasta.pem", base=BASE_DIR)
+PASTA_SYSTEM = env.http_url("PASTA_SYSTEM", "https://pasta.edirepository.org/authentication")
+
+DATABASES = {
+    "default": env.database("DATABASE_URL", "sqlite:///var/registry.sqlite3", base=BASE_DIR, threads=THREADS + 1)
+}
+CACHES = {"default": env.cache("CACHE_URL")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "axes",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "tokens",
+    "podcast_perf",
+    "edi_auth",
+]
+
+# The APIs pass through `API_MIDDLEWARE` alone; `SITE_PATHS` name the pages that people open, which get it all.
+API_MIDDLEWARE = ["tokens.core.http.RequestMiddleware"]
+SITE_PATHS = ("/admin", "/api/", "/static/")
+MIDDLEWARE = [
+    *API_MIDDLEWARE,
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+APPEND_SLASH = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+# Without a manifest (no `collectstatic` yet) the files are served from where the packages keep them.
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if WHITENOISE_USE_FINDERS
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+LOGIN_URL = "admin:login"
+
+# Whoever serves over plain HTTP (a laptop, a test) says HTTPS_ONLY=false.
+HTTPS_ONLY = env.boolean("HTTPS_ONLY", not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+TRUSTED_PROXIES = env.texts("TRUSTED_PROXIES")
+CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+
+MAX_BODY_BYTES = 64 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Token registry",
+    "DESCRIPTION": "Three documented token APIs behind one registry.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["config.schema.add_delete_bodies", "config.schema.add_common_responses"],
+}
+UNFOLD = {
+    "SITE_TITLE": "Token registry",
+    "SITE_HEADER": "Token registry",
+    "SITE_SYMBOL": "key",
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "ERROR"},
+        "django.server": {"handlers": [], "propagate": True},
+    },
+}

@@ -1,0 +1,20 @@
+"""All routes: one line per issuer, then what people open."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from config import views
+
+urlpatterns = [
+    path("", include("podcast_perf.urls")),
+    path("", include("tokens.urls")),
+    path("", include("edi_auth.urls")),
+    path("", views.landing, name="landing"),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+]
+
+handler404 = "config.views.not_found"
+handler500 = "config.views.server_error"

@@ -1,0 +1,62 @@
+"""The WSGI application: a short chain of middleware for the APIs, the full one for the pages that people open."""
+
+import io
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+
+def is_site_path(path: str) -> bool:
+    """Whether `path` belongs to the pages that people open (admin, API description, landing page)."""
+    return path == "/" or path.startswith(settings.SITE_PATHS)
+
+
+class APIHandler(WSGIHandler):
+    """Django's handler with `API_MIDDLEWARE` in place of `MIDDLEWARE`: no session, CSRF, message or locale work."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Build the short chain."""
+        full = settings.MIDDLEWARE
+        settings.MIDDLEWARE = settings.API_MIDDLEWARE
+        try:
+            super().load_middleware(is_async=is_async)
+        finally:
+            settings.MIDDLEWARE = full
+
+
+class Application:
+    """Sends each request through the chain that its path needs."""
+
+    def __init__(self) -> None:
+        self.api, self.site = APIHandler(), WSGIHandler()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """One request (PEP 3333)."""
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            read_chunked_body(environ)
+        handler = self.site if is_site_path(environ.get("PATH_INFO", "")) else self.api
+        return handler(environ, start_response)
+
+
+def read_chunked_body(environ: Environ) -> None:
+    """Give a chunked body the length that Django, which knows no other end of a body, looks for.
+
+    Reads one byte more than is accepted, so that too large a body is refused and never held in memory.
+    """
+    if not environ.get("wsgi.input_terminated"):
+        return
+    body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup(set_prefix=False)
+application = Application()

@@ -1,0 +1,19 @@
+"""The app of EDI and PASTA tokens."""
+
+from django.apps import AppConfig
+
+
+class EdiAuthConfig(AppConfig):
+    """Registers the kinds, the checks and the first-run steps of this app."""
+
+    name = "edi_auth"
+    verbose_name = "EDI authentication"
+
+    def ready(self) -> None:
+        """Register what this app brings."""
+        from edi_auth import checks, setup  # noqa: F401, PLC0415 — models are not loaded earlier
+        from edi_auth.services import KINDS  # noqa: PLC0415 — models are not loaded earlier
+        from tokens.core import kinds  # noqa: PLC0415 — models are not loaded earlier
+
+        for kind in KINDS:
+            kinds.register(kind)

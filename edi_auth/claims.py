@@ -1,0 +1,106 @@
+"""The claims of EDI tokens: made for a profile or a group, renewed, and judged. Nothing here signs or looks things up."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from edi_auth.models import AUTHENTICATED, PUBLIC, VETTED, Group, Idp, Profile, edi_id_of
+from edi_auth.pasta import PastaToken
+from tokens.core.errors import Forbidden, InvalidCredential
+
+# What a group's token says in place of an identity provider. A profile cannot have it as its identity.
+GROUP_IDP = "group"
+
+
+def of_profile(profile: Profile, *, groups: Iterable[str], links: Iterable[str], now: datetime) -> dict[str, Any]:
+    """The claims for `profile`. `groups` are the EDI-IDs of its groups, `links` those of its linked profiles."""
+    system = [PUBLIC, AUTHENTICATED, *([VETTED] if profile.idp == Idp.LDAP else [])]
+    principals = {*groups, *map(edi_id_of, system)} - {profile.edi_id}
+    return {
+        "sub": profile.edi_id,
+        "cn": profile.common_name,
+        "email": profile.email,
+        "principals": sorted(principals),
+        "links": sorted(links),
+        "isEmailEnabled": profile.is_email_enabled,
+        "isEmailVerified": profile.is_email_verified,
+        "idpCommonName": profile.common_name,
+        "idpName": profile.idp,
+        "idpUid": profile.uid,
+        **_issued(now),
+    }
+
+
+def of_group(group: Group, *, now: datetime) -> dict[str, Any]:
+    """The claims for `group`, which has no identity of its own: its PASTA token is that of `public`."""
+    return {
+        "sub": group.edi_id,
+        "cn": group.name,
+        "email": "",
+        "principals": sorted(map(edi_id_of, [PUBLIC])),
+        "links": [],
+        "isEmailEnabled": False,
+        "isEmailVerified": False,
+        "idpCommonName": group.name,
+        "idpName": GROUP_IDP,
+        "idpUid": PUBLIC,
+        **_issued(now),
+    }
+
+
+def _issued(now: datetime) -> dict[str, Any]:
+    return {"iss": settings.EDI_JWT_ISSUER, "hd": settings.EDI_JWT_HOSTED_DOMAIN, **_times(now)}
+
+
+def _times(now: datetime) -> dict[str, int]:
+    issued = int(now.timestamp())
+    return {"iat": issued, "nbf": issued, "exp": issued + settings.EDI_TOKEN_HOURS * 3600}
+
+
+def renewed(claims: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+    """`claims`, those included that this version does not know, with new times."""
+    return claims | _times(now)
+
+
+def pasta_ttl(now: datetime) -> int:
+    """The moment of expiry of a PASTA token made now, in milliseconds."""
+    return int(now.timestamp() * 1000) + settings.EDI_TOKEN_HOURS * 3_600_000
+
+
+def check(claims: dict[str, Any], *, now: datetime) -> None:
+    """Whether genuine EDI claims hold at `now`: issuer, hosted domain and times. Raises `InvalidCredential`."""
+    if claims.get("iss") != settings.EDI_JWT_ISSUER or claims.get("hd") != settings.EDI_JWT_HOSTED_DOMAIN:
+        raise InvalidCredential("The EDI token was not issued by this service.")
+    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+        raise InvalidCredential("The EDI token names no subject.")
+    seconds = now.timestamp()
+    expires, not_before, issued = claims.get("exp"), claims.get("nbf", 0), claims.get("iat")
+    if not all(type(moment) in (int, float) for moment in (expires, not_before, issued)):
+        raise InvalidCredential("The EDI token has no valid times.")
+    if seconds >= expires:
+        raise InvalidCredential("The EDI token has expired.")
+    if seconds < not_before:
+        raise InvalidCredential("The EDI token is not valid yet.")
+
+
+def check_same_identity(claims: dict[str, Any], token: PastaToken) -> None:
+    """Whether both tokens are of one identity, or else one's own token would revive anybody's dead one.
+
+    Raises `Forbidden`.
+    """
+    if token.uid == PUBLIC:
+        is_same = is_group(claims)
+    else:
+        links = claims.get("links")
+        linked = links if isinstance(links, list) else []
+        own = [claims.get("idpUid"), claims.get("email"), *linked]
+        is_same = token.uid in own or edi_id_of(token.uid) in linked
+    if not is_same:
+        raise Forbidden("The PASTA token and the EDI token belong to different identities.")
+
+
+def is_group(claims: dict[str, Any]) -> bool:
+    """Whether genuine EDI claims are those of a group."""
+    return claims.get("idpName") == GROUP_IDP

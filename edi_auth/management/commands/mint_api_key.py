@@ -1,0 +1,49 @@
+"""`manage.py mint_api_key`."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from edi_auth import services
+from tokens.core.commands import RegistryCommand, moment
+
+
+class Command(RegistryCommand):
+    """Mint an API key."""
+
+    help = "Mint an API key for a profile and print it."
+    example = "mint_api_key EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb laptop --valid-to 2027-01-31"
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add owner, name, group and validity."""
+        parser.add_argument("edi_id", metavar="EDI-ID", help="the profile that owns the key")
+        parser.add_argument("name", metavar="NAME", help="what the key is for")
+        parser.add_argument("--group", metavar="EDI-ID", help="exchange the key for tokens of this group")
+        parser.add_argument("--valid-from", metavar="D", help="date, or date and time, in UTC (default: now)")
+        parser.add_argument("--valid-to", metavar="D", help="date, or date and time, in UTC (default: for ever)")
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Mint it."""
+        minted = services.mint_key(
+            options["name"],
+            owner=services.profile_of(options["edi_id"]),
+            group=services.group_of(options["group"]) if options["group"] else None,
+            starts_at=moment(options["valid_from"]) if options["valid_from"] else None,
+            expires_at=moment(options["valid_to"]) if options["valid_to"] else None,
+            actor=self.actor,
+        )
+        key = minted.key
+        self.report_secret(
+            f"Minted the API key {key.name!r} (id {key.pk}) for {key.group or key.owner}:",
+            {
+                "id": key.pk,
+                "name": key.name,
+                "preview": key.preview,
+                "owner": key.owner.edi_id,
+                "group": key.group.edi_id if key.group else None,
+                "valid_from": key.starts_at.isoformat() if key.starts_at else None,
+                "valid_to": key.expires_at.isoformat() if key.expires_at else None,
+                "key": minted.secret,
+            },
+            secret=minted.secret,
+        )

@@ -1,0 +1,28 @@
+"""`manage.py revoke_api_key`."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from edi_auth import services
+from tokens.core.commands import RegistryCommand
+
+
+class Command(RegistryCommand):
+    """Revoke an API key."""
+
+    help = "Revoke an API key, named by its preview (the first 5 characters) or its id."
+    example = "revoke_api_key R9arQ --reason 'found in a repository'"
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add the key and the reason."""
+        parser.add_argument("key", metavar="PREVIEW|ID")
+        parser.add_argument("--reason", default="", help="kept in the audit log")
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Revoke it."""
+        key = services.revoke_key(services.key_of(options["key"]), actor=self.actor, reason=options["reason"])
+        self.report(
+            f"Revoked the API key {key.name!r} ({key.preview}…, id {key.pk}).",
+            {"id": key.pk, "name": key.name, "preview": key.preview, "state": str(key.state)},
+        )

@@ -1,0 +1,165 @@
+"""Profiles and groups, the principals of EDI tokens, and the API keys that are exchanged for tokens."""
+
+import hashlib
+import secrets
+from typing import ClassVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from tokens.core.models import Credential, State
+
+# A star would end the first part of a PASTA token's text, a control character would end a header line.
+no_stars = RegexValidator(r"^[^*\x00-\x1f\x7f]+$", "must not contain stars or control characters.")
+plain = RegexValidator(r"^[^\x00-\x1f\x7f]*$", "must not contain control characters.")
+
+# The system principals that everybody, everybody with an identity, and every LDAP identity belong to.
+PUBLIC, AUTHENTICATED, VETTED = "public", "authenticated", "vetted"
+
+
+def edi_id_of(idp_uid: str) -> str:
+    """The EDI-ID of an identity: `EDI-` and the first 40 hex digits of the SHA-256 of its `idp_uid`."""
+    return f"EDI-{hashlib.sha256(idp_uid.encode()).hexdigest()[:40]}"
+
+
+def random_edi_id() -> str:
+    """An EDI-ID for what has no identity of its own, a group."""
+    return f"EDI-{secrets.token_hex(20)}"
+
+
+def not_reserved(value: str) -> None:
+    """Refuse the names of system principals, whose PASTA tokens are nobody's own."""
+    if value.lower() in {PUBLIC, AUTHENTICATED, VETTED}:
+        raise ValidationError(f"{value} is the name of a system principal.")
+
+
+class Idp(models.TextChoices):
+    """The identity providers whose identities profiles stand for."""
+
+    LDAP = "ldap", "LDAP"
+    GOOGLE = "google", "Google"
+    ORCID = "orcid", "ORCID"
+    GITHUB = "github", "GitHub"
+    MICROSOFT = "microsoft", "Microsoft"
+
+
+class Principal(models.Model):
+    """What profiles and groups share: an EDI-ID, and the lock."""
+
+    edi_id = models.CharField("EDI-ID", max_length=44, unique=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+    locked_at = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
+
+    class Meta:
+        abstract = True
+
+
+class Profile(Principal):
+    """A person's identity with one identity provider."""
+
+    kind: ClassVar[str] = "profile"
+    audit_fields: ClassVar[tuple[str, ...]] = (
+        *("edi_id", "idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified"),
+        *("locked_at", "tokens_valid_after"),
+    )
+
+    idp = models.CharField("identity provider", max_length=16, choices=Idp.choices)
+    idp_uid = models.CharField(
+        "identity", max_length=255, unique=True, validators=[no_stars, not_reserved], help_text="As the provider names it."
+    )
+    common_name = models.CharField(max_length=255, blank=True, validators=[plain])
+    email = models.EmailField("e-mail", blank=True)
+    is_email_enabled = models.BooleanField("e-mail notifications", default=False)
+    is_email_verified = models.BooleanField("e-mail verified", default=False)
+    tokens_valid_after = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
+    links = models.ManyToManyField("self", blank=True, verbose_name="linked profiles")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(edi_id__startswith="EDI-") & ~models.Q(idp_uid=""), name="profile_identity"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(idp=Idp.GOOGLE) | ~models.Q(email=""), name="profile_google_has_email"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.common_name or self.idp_uid
+
+    @property
+    def uid(self) -> str:
+        """What tokens call this identity: the `idp_uid`, for Google the e-mail address."""
+        return self.email if self.idp == Idp.GOOGLE else self.idp_uid
+
+
+class Group(Principal):
+    """A group of profiles, which can have API keys of its own."""
+
+    kind: ClassVar[str] = "group"
+    audit_fields: ClassVar[tuple[str, ...]] = ("edi_id", "name", "locked_at")
+
+    name = models.CharField(max_length=255, unique=True, validators=[plain])
+    members = models.ManyToManyField(Profile, blank=True, related_name="principal_groups")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(edi_id__startswith="EDI-") & ~models.Q(name=""), name="group_identity"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(Credential):
+    """A key that its owner exchanges for tokens, the owner's own or those of a group."""
+
+    kind = "api_key"
+    audit_fields: ClassVar[tuple[str, ...]] = ("name", "preview", "owner_id", "group_id", *Credential.audit_fields)
+
+    name = models.CharField(max_length=255, validators=[plain])
+    key_hash = models.CharField(max_length=64, unique=True, editable=False)
+    preview = models.CharField(max_length=5, editable=False, db_index=True)
+    owner = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="api_keys")
+    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="api_keys")
+    use_count = models.PositiveBigIntegerField(default=0, editable=False)
+
+    class Meta(Credential.Meta):
+        ordering = ["-id"]
+        verbose_name = "API key"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "name"],
+                condition=models.Q(revoked_at__isnull=True),
+                name="apikey_name",
+                violation_error_message="The owner has a key of that name already.",
+            ),
+            models.CheckConstraint(condition=~models.Q(name=""), name="apikey_name_not_empty"),
+            models.CheckConstraint(
+                condition=models.Q(starts_at__isnull=True)
+                | models.Q(expires_at__isnull=True)
+                | models.Q(expires_at__gt=models.F("starts_at")),
+                name="apikey_valid_from_before_to",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.preview}…)"
+
+    @classmethod
+    def locked_by_owner(cls) -> dict[State, models.Q]:
+        """The owner's lock, or the group's."""
+        return {
+            State.LOCKED: models.Q(owner__locked_at__isnull=False)
+            | models.Q(group__isnull=False, group__locked_at__isnull=False)
+        }
+
+    def is_locked(self) -> bool:
+        """Whether the owner or the group is locked."""
+        return self.owner.locked_at is not None or (self.group is not None and self.group.locked_at is not None)

@@ -1,0 +1,114 @@
+"""The PASTA token, `base64(text) + "-" + base64(signature)`: a legacy format, kept for the verifiers that are deployed.
+
+The signature is RSA PKCS#1 v1.5 (RFC 8017, section 8.2) with MD5 over the base64 of the text. MD5 is broken for
+collisions; nothing outside this module may use it.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from django.conf import settings
+
+from tokens.core.errors import InvalidCredential, NotConfigured
+from tokens.core.signing import load_private_key, load_public_key, sibling_keys
+
+TTL = re.compile(r"[0-9]{1,15}")
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
+MAX_LENGTH = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class PastaToken:
+    """The parts of a PASTA token's text. `ttl` is the moment of expiry in milliseconds, `groups` are joined by stars."""
+
+    uid: str
+    system: str
+    ttl: int
+    groups: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is signed: the parts joined by stars, an empty group part left out with its star."""
+        return "*".join([self.uid, self.system, str(self.ttl), *([self.groups] if self.groups else [])])
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The parts of `text`. Raises `InvalidCredential` unless they give back that very text."""
+        parts = text.split("*", 3)
+        if len(parts) < 3 or not parts[0] or FORBIDDEN.search(text) or not TTL.fullmatch(parts[2]):
+            raise InvalidCredential("The PASTA token is malformed.")
+        token = cls(parts[0], parts[1], int(parts[2]), parts[3] if len(parts) == 4 else "")
+        if token.text != text:
+            raise InvalidCredential("The PASTA token is malformed.")
+        return token
+
+    def renewed(self, ttl: int) -> Self:
+        """The same token with another moment of expiry."""
+        return replace(self, ttl=ttl)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """The private key that signs, and the public keys whose tokens verify."""
+
+    signing: rsa.RSAPrivateKey
+    verifying: tuple[rsa.RSAPublicKey, ...]
+
+
+def keys() -> Keys:
+    """The RSA keys at `PASTA_PRIVATE_KEY_PATH` and beside it. Raises `NotConfigured`."""
+    return _load_keys(settings.PASTA_PRIVATE_KEY_PATH)
+
+
+@lru_cache(maxsize=4)
+def _load_keys(path: Path) -> Keys:
+    setting = "PASTA_PRIVATE_KEY_PATH"
+    active: Any = load_private_key(path, setting=setting)
+    others: list[Any] = [load_public_key(sibling, setting=setting) for sibling in sibling_keys(path)]
+    if not isinstance(active, rsa.RSAPrivateKey) or not all(isinstance(key, rsa.RSAPublicKey) for key in others):
+        raise NotConfigured(f"{setting}: {path.name} and the keys beside it must be RSA keys.")
+    return Keys(active, (active.public_key(), *others))
+
+
+def sign(token: PastaToken) -> str:
+    """`token` as it goes over the wire."""
+    encoded = base64.b64encode(token.text.encode())
+    signature = keys().signing.sign(encoded, padding.PKCS1v15(), hashes.MD5())  # noqa: S303 — what deployed verifiers check
+    return f"{encoded.decode()}-{base64.b64encode(signature).decode()}"
+
+
+def verify(raw: str) -> PastaToken:
+    """The parts of a token that was signed with one of our keys, expired or not. Raises `InvalidCredential`."""
+    encoded, separator, raw_signature = raw.partition("-")
+    if not separator or not raw.isascii() or len(raw) > MAX_LENGTH:
+        raise InvalidCredential("The PASTA token is malformed.")
+    signature, text = _decode(raw_signature), _decode(encoded)
+    for key in keys().verifying:
+        try:
+            key.verify(signature, encoded.encode(), padding.PKCS1v15(), hashes.MD5())  # noqa: S303 — see the module
+        except InvalidSignature:
+            continue
+        try:
+            return PastaToken.parse(text.decode())
+        except UnicodeDecodeError:
+            raise InvalidCredential("The PASTA token is malformed.") from None
+    raise InvalidCredential("The PASTA token was not signed here.")
+
+
+def _decode(encoded: str) -> bytes:
+    """Standard base64 (RFC 4648, section 4) in its one canonical spelling."""
+    try:
+        decoded = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidCredential("The PASTA token is malformed.") from None
+    if base64.b64encode(decoded).decode() != encoded:
+        raise InvalidCredential("The PASTA token is malformed.")
+    return decoded

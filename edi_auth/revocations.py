@@ -1,0 +1,112 @@
+"""What a refresh must know of locks and revocations, kept in memory so that no refresh waits for the database.
+
+A thread of each process renews the snapshot every `EDI_REVOCATION_SECONDS`. While the database is away the last snapshot
+stays in force.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
+from edi_auth.models import Group, Profile
+from tokens.core.errors import Forbidden, Unavailable
+
+log = logging.getLogger(__name__)
+
+# How long the very first refresh of a process may wait for the first snapshot.
+FIRST_SNAPSHOT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What ends the tokens of one principal: a lock, or the moment (seconds) from before which no token counts."""
+
+    is_locked: bool
+    tokens_valid_after: float
+
+
+class Snapshot:
+    """The revocations as the database had them a few seconds ago."""
+
+    def __init__(self) -> None:
+        self._revocations: Mapping[str, Revocation] = {}
+        self._loaded_at: float | None = None
+        self._has_loaded = threading.Event()
+        self._lock = threading.Lock()
+        self._pid = 0
+
+    def start(self) -> None:
+        """Renew the snapshot in the background from now on. Once per process is enough, more often does no harm."""
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._pid = os.getpid()
+            self._has_loaded = threading.Event()
+            threading.Thread(target=self._renew_for_ever, name="revocations", daemon=True).start()
+
+    def check(self, principal: str, issued_at: float) -> None:
+        """Whether a token of `principal` (an EDI-ID) made at `issued_at` (seconds) still counts.
+
+        Raises `Forbidden` if not, and `Unavailable` while no snapshot could be read since the process began.
+        """
+        if self._loaded_at is None:
+            self.start()
+            if not self._has_loaded.wait(FIRST_SNAPSHOT_SECONDS):
+                raise Unavailable("The revocations are not known yet.")
+        revocation = self._revocations.get(principal)
+        if revocation is None:
+            return
+        if revocation.is_locked:
+            raise Forbidden("The profile is locked.")
+        if issued_at < revocation.tokens_valid_after:
+            raise Forbidden("The tokens of this profile were revoked.")
+
+    def age(self) -> float | None:
+        """The seconds since the snapshot was read; None while there is none."""
+        return None if self._loaded_at is None else time.monotonic() - self._loaded_at
+
+    def renew(self) -> None:
+        """Read the snapshot now. Raises Django's database errors."""
+        begun = time.monotonic()
+        locked = (edi_id for edi_id in Group.objects.filter(locked_at__isnull=False).values_list("edi_id", flat=True))
+        profiles = Profile.objects.filter(locked_at__isnull=False) | Profile.objects.filter(
+            tokens_valid_after__isnull=False
+        )
+        rows = profiles.values_list("edi_id", "locked_at", "tokens_valid_after")
+        self._revocations = dict(
+            chain(
+                ((edi_id, Revocation(is_locked=True, tokens_valid_after=0)) for edi_id in locked),
+                (
+                    (edi_id, Revocation(locked_at is not None, valid_after.timestamp() if valid_after else 0))
+                    for edi_id, locked_at, valid_after in rows
+                ),
+            )
+        )
+        self._loaded_at = begun
+        self._has_loaded.set()
+
+    def _renew_for_ever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                self.renew()
+                failures = 0
+            except (DatabaseError, InterfaceError) as exc:
+                failures += 1
+                if failures == 1:
+                    log.warning("revocations cannot be renewed (%s); the last snapshot stays in force", type(exc).__name__)
+                connection.close()
+            finally:
+                if connection.settings_dict.get("CONN_MAX_AGE") == 0:
+                    connection.close()
+            time.sleep(settings.EDI_REVOCATION_SECONDS)
+
+
+snapshot = Snapshot()

@@ -1,0 +1,64 @@
+"""The first-run steps of this app: the two key files, and for a demo a profile with an API key."""
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.conf import settings
+
+from edi_auth import services
+from edi_auth.models import Idp, Profile
+from tokens.core import setup
+from tokens.core.audit import SYSTEM
+from tokens.core.setup import Made, Run
+
+DEMO_UID = "uid=demo,o=EDI,dc=edirepository,dc=org"
+
+
+def make_files() -> list[Path]:
+    """Make the P-256 key of EDI tokens and the RSA key of PASTA tokens where they are missing; return the new paths."""
+    made = []
+    edi, pasta = settings.EDI_JWT_PRIVATE_KEY_PATH, settings.PASTA_PRIVATE_KEY_PATH
+    if not edi.exists():
+        made.append(write_key(edi, ec.generate_private_key(ec.SECP256R1())))
+    if not pasta.exists():
+        made.append(write_key(pasta, rsa.generate_private_key(65537, 2048)))
+    return made
+
+
+def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Path:
+    """Write `key` as PEM (PKCS #8) to the new file `path`, readable by its owner alone.
+
+    The file appears whole or not at all. Raises `FileExistsError` when it is there already.
+    """
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+    return path
+
+
+def make_rows(run: Run) -> list[Made]:
+    """For a demo: a profile with an API key, where there is no profile yet."""
+    if not run.is_demo or Profile.objects.exists():
+        return []
+    profile = services.add_profile(
+        idp=Idp.LDAP, idp_uid=DEMO_UID, common_name="Demo", email="demo@example.org", actor=SYSTEM
+    )
+    secret = services.mint_key("demo", owner=profile, actor=SYSTEM).secret
+    example = f"curl {run.base_url}/auth/v1/key -d '{{\"key\": \"{secret}\"}}'"
+    return [Made(f"API key of the demo profile {profile.edi_id}", secret, example)]
+
+
+setup.register(setup.Setup(make_files=make_files, make_rows=make_rows))

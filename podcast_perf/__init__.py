@@ -1,0 +1,1 @@
+"""`GET /token`: performance tokens for podcast hosts."""

@@ -1,0 +1,92 @@
+"""`GET /token` (the document "Using the `/token` Endpoint")."""
+
+import logging
+import re
+
+from django.conf import settings
+from django.db import DatabaseError
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSetMixin
+
+from podcast_perf import dialect, schema, services
+from podcast_perf.services import Holder
+from tokens.core.errors import Invalid, InvalidCredential, NotConfigured
+from tokens.core.http import API, NotFoundAPI, actor_of, request_id
+
+log = logging.getLogger(__name__)
+
+LISTENER_HOURS = re.compile(r"([1-9][0-9]{0,4})h?")
+
+
+class StoringFailed(APIException):
+    """No token leaves the server that is not in the database."""
+
+    status_code = 500
+    default_detail = "Error generating token"
+
+
+class TokenViewSet(ViewSetMixin, API):
+    """Mint performance tokens."""
+
+    handler = dialect.exception_handler
+
+    @schema.retrieve
+    def retrieve(self, request: Request) -> Response:
+        """GET: 200 with a fresh token that is stored already."""
+        holder, hours = self.judge(request)
+        label = holder.label if holder else "listener"
+        publisher = holder.publisher if holder else None
+        actor = actor_of(
+            request,
+            kind="publisher" if holder else "public",
+            id=str(publisher.pk) if publisher else "",
+            label=label,
+        )
+        try:
+            return dialect.token(services.mint(actor=actor, holder=holder, hours=hours, is_admin=holder is not None))
+        except DatabaseError as exc:
+            log.error("storing a performance token failed (%s), request %s", type(exc).__name__, request_id(request))
+            raise StoringFailed from exc
+
+    def check(self, request: Request) -> Response:
+        """HEAD: what GET would be allowed to do, without doing it."""
+        self.judge(request)
+        return Response()
+
+    def judge(self, request: Request) -> tuple[Holder | None, str | None]:
+        """The documented checks in their order: who asks (None for a listener), and for how many hours (None: the default).
+
+        Raises `NotConfigured` and `Invalid`.
+        """
+        if not settings.PERFORMANCE_SECRET_KEY:
+            raise NotConfigured("Secret key not configured")
+        header = request.META.get("HTTP_X_PUB_KEY")
+        if header is None and settings.PERFORMANCE_LISTENER_TOKENS:
+            return None, listener_hours(request.query_params.get("expiresIn"))
+        try:
+            # WSGI hands bytes over as Latin-1; a key of other characters is stored as UTF-8.
+            raw_key = (header or "").encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+            return services.holder_of(raw_key), None
+        except InvalidCredential as exc:
+            raise Invalid("X-PUB-KEY", "Invalid public key", detail=str(exc)) from None
+
+
+def listener_hours(raw: str | None) -> str | None:
+    """The hours in `?expiresIn=` (`1`, `2h`), at most `PERFORMANCE_LISTENER_MAX_HOURS`; None when it is not given."""
+    highest = settings.PERFORMANCE_LISTENER_MAX_HOURS
+    if raw is None:
+        return settings.EXPIRES_IN if float(settings.EXPIRES_IN) <= highest else str(highest)
+    match = LISTENER_HOURS.fullmatch(raw)
+    if match is None or int(match[1]) > highest:
+        raise Invalid(
+            "expiresIn", "Invalid expiresIn", detail=f"Write whole hours from 1 to {highest}, for example 1 or 2h."
+        )
+    return match[1]
+
+
+class NotFoundView(NotFoundAPI):
+    """Everything else below `/token/`."""
+
+    handler = dialect.exception_handler

@@ -1,0 +1,1 @@
+"""`/_/token`: named bearer tokens. `tokens.core` is what all credentials share."""

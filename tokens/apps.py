@@ -1,0 +1,18 @@
+"""The app of named tokens, and of what all credentials share."""
+
+from django.apps import AppConfig
+
+
+class TokensConfig(AppConfig):
+    """Registers the kind, the checks and the first-run steps of this app."""
+
+    name = "tokens"
+    verbose_name = "Named tokens"
+
+    def ready(self) -> None:
+        """Register what this app brings."""
+        from tokens import setup  # noqa: F401, PLC0415 — models are not loaded earlier
+        from tokens.core import checks, kinds  # noqa: F401, PLC0415 — models are not loaded earlier
+        from tokens.services import KIND  # noqa: PLC0415 — models are not loaded earlier
+
+        kinds.register(KIND)

@@ -1,0 +1,84 @@
+"""The audit log: who did what to which object. `record` is its only writer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from django.utils import timezone
+
+from tokens.core.models import AuditEvent
+
+
+class Action(StrEnum):
+    """The base of each app's actions, whose values follow the grammar `app:subject:verb`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for something, and by which way.
+
+    `kind` is what the actor is (`operator`, `named_token`, `publisher`, `command`, `public`, `system`), `channel` the way
+    (`api`, `admin`, `command`, `system`).
+    """
+
+    kind: str
+    channel: str
+    id: str = ""
+    label: str = ""
+    address: str | None = None
+    request_id: str = ""
+
+
+SYSTEM = Actor(kind="system", channel="system", label="system")
+
+
+class Auditable(Protocol):
+    """A row that audit events can be about."""
+
+    kind: ClassVar[str]
+    audit_fields: ClassVar[tuple[str, ...]]
+    pk: Any
+
+
+def snapshot(row: Auditable) -> dict[str, Any]:
+    """The fields of `row` that an audit event may show, as JSON values."""
+    values = ((name, getattr(row, name)) for name in row.audit_fields)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
+
+
+def record(
+    action: Action,
+    row: Auditable,
+    *,
+    actor: Actor,
+    before: Mapping[str, Any] | None = None,
+    reason: str = "",
+    now: datetime | None = None,
+) -> AuditEvent:
+    """Store that `actor` did `action` to `row`, inside the transaction that the caller has open.
+
+    `before` is the `snapshot` from before the change, for changes; of both sides only what differs is kept.
+    """
+    after = snapshot(row)
+    if before is not None:
+        changed = {name for name in after if after[name] != before.get(name)}
+        before = {name: before.get(name) for name in sorted(changed)}
+        after = {name: after[name] for name in sorted(changed)}
+    return AuditEvent.objects.create(
+        at=now or timezone.now(),
+        action=action,
+        kind=row.kind,
+        object_id=str(row.pk),
+        object_label=str(row)[:300],
+        actor_kind=actor.kind,
+        actor_id=actor.id[:64],
+        actor_label=actor.label[:300],
+        channel=actor.channel,
+        address=actor.address,
+        request_id=actor.request_id,
+        reason=reason[:300],
+        before=before or {},
+        after=after,
+    )

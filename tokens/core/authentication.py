@@ -1,0 +1,44 @@
+"""`Authorization: Bearer` (RFC 6750): reading the header, judging the credential, issuing the challenge."""
+
+import re
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from tokens.core import errors, kinds
+from tokens.core.http import BEARER_REFUSED
+from tokens.core.models import Credential
+
+BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *")
+
+
+class BearerAuthentication(BaseAuthentication):
+    """Takes a usable credential of the kind `kind` as the user of the request; `request.auth` is its `Description`."""
+
+    kind = "named_token"
+
+    def authenticate(self, request: Request) -> tuple[Credential, Any] | None:
+        """The credential and its description; None without a header. Raises DRF's `AuthenticationFailed`."""
+        header = request.META.get("HTTP_AUTHORIZATION")
+        if not header:
+            return None
+        match = BEARER.fullmatch(header)
+        if match is None:
+            raise AuthenticationFailed(BEARER_REFUSED)
+        return self.judge(match[1])
+
+    def judge(self, raw: str) -> tuple[Credential, Any]:
+        """The usable credential behind `raw`. Whatever is wrong with it, the answer is one and the same."""
+        try:
+            description = kinds.get(self.kind).verify(raw, timezone.now())
+        except (errors.InvalidCredential, errors.Forbidden):
+            raise AuthenticationFailed(BEARER_REFUSED) from None
+        assert description.row is not None  # noqa: S101 — bearers are of a kind that keeps rows
+        return description.row, description
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401."""
+        return "Bearer"

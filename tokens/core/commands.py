@@ -1,0 +1,128 @@
+"""The base of the registry's commands: a table or a sentence for people, one JSON document, or a bare secret for pipes."""
+
+import getpass
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
+from django.utils.dateparse import parse_date, parse_datetime
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tokens.core.audit import Actor
+from tokens.core.errors import RegistryError
+
+DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Usage(CommandError):
+    """An argument that makes no sense: exit code 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=2)
+
+
+class RegistryCommand(BaseCommand):
+    """A command that calls a service. Exit codes: 0 done, 1 refused, 2 wrong usage.
+
+    A subclass writes `run` and, if it has arguments, `arguments`; `example` is a line for `--help`.
+    """
+
+    example = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """The parser, with the example below the options."""
+        epilog = f"example: manage.py {self.example}" if self.example else None
+        return super().create_parser(prog_name, subcommand, epilog=epilog, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """`--json` and the command's own arguments."""
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+        self.arguments(parser)
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add what this command takes."""
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Do it, and tell through `report`, `report_rows` or `report_secret`."""
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command; a refusal is one sentence on standard error and exit code 1."""
+        self.is_json = options["json"]
+        try:
+            self.run(options)
+        except RegistryError as exc:
+            raise CommandError(str(exc)) from None
+        except OperationalError as exc:
+            raise CommandError(f"The database cannot be used: {str(exc).splitlines()[0]}") from None
+
+    @property
+    def actor(self) -> Actor:
+        """Whoever runs the command, as the audit log names it."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = "unknown"
+        return Actor(kind="command", channel="command", id=user, label=f"{user} (manage.py)")
+
+    def report(self, sentence: str, document: Mapping[str, Any]) -> None:
+        """Print `sentence` for people or `document` for programs."""
+        self.stdout.write(json.dumps(document, default=str) if self.is_json else sentence)
+
+    def report_secret(self, sentence: str, document: Mapping[str, Any], *, secret: str) -> None:
+        """Print a fresh secret: alone on standard output when that is a pipe, everything else on standard error."""
+        if self.is_json:
+            self.stdout.write(json.dumps(document, default=str))
+        elif self.stdout.isatty():
+            self.stdout.write(sentence)
+            self.stdout.write(secret)
+            self.stdout.write("It is not shown again.")
+        else:
+            self.stderr.write(self.style.NOTICE(sentence))
+            self.stdout.write(secret)
+
+    def report_rows(self, columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Print rows as a table for people or as a JSON document `{"rows": [...]}`."""
+        rows = list(rows)
+        if self.is_json:
+            self.stdout.write(json.dumps({"rows": rows}, default=str))
+            return
+        if not rows:
+            self.stdout.write("There is nothing to list.")
+            return
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column.replace("_", " "), overflow="fold")
+        for row in rows:
+            table.add_row(*(Text("-" if row[column] is None else str(row[column])) for column in columns))
+        # Control characters of what is listed must not reach the terminal: rich's Text strips them.
+        Console(file=self.stdout, width=None if self.stdout.isatty() else 200).print(table)
+
+
+def duration(raw: str) -> timedelta:
+    """A length of time such as `90s`, `15m`, `12h`, `30d`, `4w`. Raises `Usage`."""
+    match = DURATION.fullmatch(raw)
+    if match is None or int(match[1]) == 0:
+        raise Usage(f"{raw!r} is no duration; write for example 90s, 15m, 12h, 30d or 4w.")
+    return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+def moment(raw: str) -> datetime:
+    """A date (its first second, UTC) or an ISO 8601 date and time; without an offset it is UTC. Raises `Usage`."""
+    try:
+        parsed = parse_datetime(raw) if len(raw) > 10 else None
+        day = parse_date(raw) if parsed is None else None
+    except ValueError:
+        parsed = day = None
+    if day is not None:
+        parsed = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    if parsed is None:
+        raise Usage(f"{raw!r} is no date; write for example 2027-01-31 or 2027-01-31T12:00:00Z.")
+    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)

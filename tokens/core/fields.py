@@ -1,0 +1,63 @@
+"""Serializer fields that take a JSON value of their own type and convert nothing."""
+
+import unicodedata
+from typing import Any
+
+from rest_framework import serializers
+
+
+class StrictCharField(serializers.CharField):
+    """A JSON string, kept as it came. NUL and, unless `allow_controls`, other control characters are refused."""
+
+    default_error_messages = {  # noqa: RUF012 — DRF's own idiom: merged along the MRO, never changed
+        "invalid": "must be a string.",
+        "blank": "must not be empty.",
+        "required": "is required.",
+        "null": "must be a string.",
+        "max_length": "must have at most {max_length} characters.",
+        "control": "must not contain control characters.",
+    }
+
+    def __init__(self, *, allow_controls: bool = False, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+        self.allow_controls = allow_controls
+        self.validators = [v for v in self.validators if type(v).__name__ != "ProhibitNullCharactersValidator"]
+
+    def to_internal_value(self, data: Any) -> str:
+        """`data` itself, if it is a string without forbidden characters."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        if "\0" in data or (not self.allow_controls and any(unicodedata.category(char) == "Cc" for char in data)):
+            self.fail("control")
+        return data
+
+
+class StrictBooleanField(serializers.Field[bool, bool, bool, bool]):
+    """A JSON `true` or `false`."""
+
+    default_error_messages = {  # noqa: RUF012 — DRF's own idiom: merged along the MRO, never changed
+        "invalid": "must be true or false.",
+        "null": "must be true or false.",
+        "required": "is required.",
+    }
+
+    def to_internal_value(self, data: Any) -> bool:
+        """`data` itself, if it is a truth value."""
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+    def to_representation(self, value: bool) -> bool:
+        """`value` itself."""
+        return value
+
+
+class NoUnknownFields:
+    """For serializers: a field that is not documented is refused, so that a misspelt one cannot pass for left out."""
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Raise DRF's `ValidationError` for the first unknown field, then validate the rest."""
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []  # type: ignore[attr-defined]  # mixin
+        if unknown:
+            raise serializers.ValidationError({unknown[0][:64]: ["is not a field of this call."]})
+        return super().run_validation(data)  # type: ignore[misc]  # mixin

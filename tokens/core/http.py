@@ -1,0 +1,275 @@
+"""HTTP as all the APIs here speak it: JSON whatever the Content-Type, lenient Accept, `no-store`, one way to an error.
+
+An API's own words (its envelope and the keys of its bodies) are not here but in the `dialect.py` of its app.
+"""
+
+import ipaddress
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.signals import got_request_exception
+from django.db import DatabaseError, OperationalError
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from rest_framework import exceptions
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from tokens.core import errors
+from tokens.core.audit import Actor
+
+log = logging.getLogger(__name__)
+
+# One sentence for a missing, malformed, unknown, expired or switched-off bearer token: a 401 tells nobody which.
+BEARER_REFUSED = "The bearer token is missing or not valid."
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestMiddleware:
+    """Gives each request its id and each response the headers that all of them have.
+
+    An `X-Request-ID` of 8 to 64 plain characters is taken over, so that one id can be followed through a proxy.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        request.META["registry.request_id"] = request_id
+        response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def request_id(request: HttpRequest | Request) -> str:
+    """The id that `RequestMiddleware` gave to `request`."""
+    return str(request.META.get("registry.request_id", ""))
+
+
+def client_address(request: HttpRequest | Request) -> str | None:
+    """The address of the client, or None when the server was reached through something without one.
+
+    The peer's own address, unless the peer is one of `TRUSTED_PROXIES`: then the last entry of `X-Forwarded-For` that is not.
+    """
+    hops = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+    address = _parsed_address(request.META.get("REMOTE_ADDR", ""))
+    while address is not None and hops and _is_trusted_proxy(address):
+        address = _parsed_address(hops.pop())
+    return None if address is None else str(address)
+
+
+def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(raw)
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
+
+
+def _is_trusted_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return any(address in ipaddress.ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES)
+
+
+def actor_of(request: HttpRequest | Request, *, kind: str, id: str = "", label: str = "") -> Actor:
+    """The actor that came through an API, with the address and the id of its request."""
+    return Actor(
+        kind=kind, channel="api", id=id, label=label, address=client_address(request), request_id=request_id(request)
+    )
+
+
+class JSONBodyParser(BaseParser):
+    """Any body as a JSON object (RFC 8259), whatever its Content-Type says."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The object in the body; raises `TooLarge` and DRF's `ParseError`."""
+        raw = stream.read(settings.MAX_BODY_BYTES + 1)
+        if len(raw) > settings.MAX_BODY_BYTES:
+            raise TooLarge
+        try:
+            data = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            raise exceptions.ParseError("The body is not valid JSON.") from None
+        if not isinstance(data, dict):
+            raise exceptions.ParseError("The body must be a JSON object.")
+        return data
+
+
+class JSONRenderer(BaseRenderer):
+    """JSON by orjson."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        """`data` as JSON; nothing for the body of an answer that has none."""
+        return b"" if data is None else orjson.dumps(data)
+
+
+class Negotiation(BaseContentNegotiation):
+    """The first parser for every body; the renderer that Accept prefers, or the first one, never a 406."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """The only parser there is."""
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The renderer of the media type that Accept prefers (RFC 9110, section 12.5.1), with that type."""
+        if len(renderers) > 1 and "HTTP_ACCEPT" in request.META:
+            preferred = cast(HttpRequest, request).get_preferred_type([renderer.media_type for renderer in renderers])
+            for renderer in renderers:
+                if renderer.media_type == preferred:
+                    return renderer, renderer.media_type
+        return renderers[0], renderers[0].media_type
+
+
+class TooLarge(exceptions.APIException):
+    """The body is over `MAX_BODY_BYTES`."""
+
+    status_code = 413
+    default_detail = "The request body is too large; at most 64 KiB are read."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, before a dialect puts it into its own words."""
+
+    status: int
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+    detail: str = ""
+
+
+def problem_of(exc: Exception) -> Problem:
+    """The HTTP status and the sentence for `exc`. Whatever nobody foresaw is a 500 whose text stays in the log."""
+    match exc:
+        case errors.Invalid():
+            return Problem(400, str(exc), detail=exc.detail)
+        case errors.InvalidCredential():
+            return Problem(401, str(exc))
+        case errors.Forbidden():
+            return Problem(403, str(exc))
+        case errors.NotFound():
+            return Problem(404, str(exc))
+        case errors.AlreadyExists():
+            return Problem(409, str(exc))
+        case errors.NotConfigured():
+            return Problem(500, str(exc))
+        case errors.Unavailable() | OperationalError():
+            return Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
+        case exceptions.ValidationError():
+            return Problem(400, _first_sentence(exc.detail))
+        case exceptions.NotAuthenticated():
+            return Problem(401, BEARER_REFUSED, {"WWW-Authenticate": getattr(exc, "auth_header", "Bearer")})
+        case exceptions.APIException():
+            header = getattr(exc, "auth_header", None)
+            return Problem(exc.status_code, str(exc.detail), {"WWW-Authenticate": header} if header else {})
+        case RequestDataTooBig():
+            return Problem(413, TooLarge.default_detail)
+        case UnreadablePostError():
+            return Problem(408, "The request body did not arrive.")
+        case _:
+            return Problem(500, "Internal server error")
+
+
+def _first_sentence(detail: Any, *, name: str = "") -> str:
+    """The first complaint of a serializer, the field it is about put before it."""
+    if isinstance(detail, dict):
+        key, value = next(iter(detail.items()))
+        return _first_sentence(value, name=str(key))
+    if isinstance(detail, list):
+        return _first_sentence(detail[0], name=name)
+    return f"{name}: {detail}" if name and name != "non_field_errors" else str(detail)
+
+
+def exception_handler(
+    body: Callable[[Problem, APIView], dict[str, Any]],
+) -> Callable[[Exception, dict[str, Any]], Response]:
+    """A DRF exception handler that answers every exception with `body(problem, view)`, the error of one dialect."""
+
+    def handle(exc: Exception, context: dict[str, Any]) -> Response:
+        problem = problem_of(exc)
+        request, view = context["request"], context["view"]
+        if problem.status == 500 and not isinstance(exc, errors.NotConfigured | exceptions.APIException):
+            log.error("%s in %s, request %s", type(exc).__name__, type(view).__name__, request_id(request), exc_info=exc)
+            got_request_exception.send(sender=type(view), request=request)
+        elif isinstance(exc, DatabaseError):
+            log.warning("database unavailable (%s), request %s", type(exc).__name__, request_id(request))
+        return Response(body(problem, view), status=problem.status, headers=problem.headers)
+
+    return handle
+
+
+class API(APIView):
+    """The base of every API view. A subclass names its dialect's exception handler and, if it has more, its renderers."""
+
+    parser_classes = (JSONBodyParser,)
+    renderer_classes: ClassVar[tuple[type[BaseRenderer], ...]] = (JSONRenderer,)
+    content_negotiation_class = Negotiation
+    authentication_classes: ClassVar[tuple[type, ...]] = ()
+    permission_classes: ClassVar[tuple[type, ...]] = ()
+    metadata_class = None
+    handler: ClassVar[Callable[[Exception, dict[str, Any]], Response]]
+
+    def get_exception_handler(self) -> Any:
+        """The handler of this view's dialect."""
+        return type(self).handler
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse too large a body before anything looks at the request; ask OPTIONS for no credential."""
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdecimal() and int(length[:12]) > settings.MAX_BODY_BYTES:
+            request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+            raise TooLarge
+        if request.method == "OPTIONS":
+            request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+            return
+        super().initial(request, *args, **kwargs)
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The methods of this route in `Allow` (RFC 9110, section 9.3.7), and nothing else."""
+        return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keep every answer out of every cache: any of them may carry a credential."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class NotFoundAPI(API):
+    """What answers under an API's own paths where there is no route: 404 in the dialect, for every method."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise before a method is looked for."""
+        super().initial(request, *args, **kwargs)
+        raise exceptions.NotFound("There is nothing here.")
+
+
+def validated(serializer: Serializer[Any], request: Request) -> dict[str, Any]:
+    """The body of `request` checked by `serializer`, an instance that a module keeps (making one costs 200 µs).
+
+    Raises DRF's `ValidationError`.
+    """
+    return cast(dict[str, Any], serializer.run_validation(request.data))

@@ -1,0 +1,173 @@
+"""The two models that every issuer builds on: the abstract `Credential` and the `AuditEvent` table."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from django.db import connections, models, router
+from django.db.models.sql import UpdateQuery
+from django.utils import timezone
+
+
+def digest(secret: str) -> str:
+    """SHA-256 of a random secret in hex: what is stored in its place (fast is right for 160 random bits)."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_same(first: str, second: str) -> bool:
+    """Compare two secrets, or digests of secrets, in constant time."""
+    return secrets.compare_digest(first.encode(), second.encode())
+
+
+class State(models.TextChoices):
+    """What a credential is at a moment. The order is that of precedence: a revoked key that expired is revoked."""
+
+    REVOKED = "revoked"
+    LOCKED = "locked"
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    EXPIRED = "expired"
+    ACTIVE = "active"
+
+
+class CredentialQuerySet(models.QuerySet["Credential"]):
+    """Rows by state, through the one predicate of `Credential.obstacles`."""
+
+    def usable(self, *, now: datetime | None = None) -> Self:
+        """The credentials that every door accepts at `now`."""
+        return self.in_state(State.ACTIVE, now=now)
+
+    def in_state(self, state: State, *, now: datetime | None = None) -> Self:
+        """The credentials whose state is `state` at `now`."""
+        condition = models.Q()
+        for obstacle, holds in self.model.obstacles(now or timezone.now()).items():
+            if obstacle == state:
+                return self.filter(condition & holds)
+            condition &= ~holds
+        return self.filter(condition)
+
+    def update_returning(self, fields: tuple[str, ...], **updates: Any) -> list[tuple[Any, ...]]:
+        """Update all matching rows in one statement and return `fields` of each as it is afterwards.
+
+        `QuerySet.update` with the `RETURNING` that PostgreSQL and SQLite both have: finding a row, judging it and
+        counting its use cannot be torn apart, and no lock outlives the statement.
+        """
+        query = self.query.chain(UpdateQuery)
+        query.add_update_values(updates)
+        connection = connections[router.db_for_write(self.model)]
+        sql, params = query.get_compiler(connection=connection).as_sql()
+        quote, get_field = connection.ops.quote_name, self.model._meta.get_field
+        columns = ", ".join(quote(get_field(name).column) for name in fields)
+        with connection.cursor() as cursor:
+            cursor.execute(f"{sql} RETURNING {columns}", params)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+class Credential(models.Model):
+    """Something that can be presented at a door: minted, used, switched off, expired, revoked, audited.
+
+    Subclasses add what makes theirs recognisable, name their `kind`, and list in `audit_fields` what an audit event
+    may show of them (never a secret).
+    """
+
+    kind: ClassVar[str]
+    audit_fields: ClassVar[tuple[str, ...]] = ("is_active", "starts_at", "expires_at", "revoked_at")
+
+    created_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+    starts_at = models.DateTimeField("valid from", null=True, blank=True)
+    expires_at = models.DateTimeField("valid to", null=True, blank=True, db_index=True)
+    is_active = models.BooleanField("active", default=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        indexes = [models.Index(fields=["revoked_at", "is_active", "expires_at"], name="%(class)s_state")]
+
+    @classmethod
+    def obstacles(cls, now: datetime) -> dict[State, models.Q]:
+        """What keeps a credential from being usable at `now`, in order of precedence.
+
+        Expired means `now >= expires_at`. Kinds with an owner put the owner's lock in through `locked_by_owner`.
+        """
+        return {
+            State.REVOKED: models.Q(revoked_at__isnull=False),
+            **cls.locked_by_owner(),
+            State.INACTIVE: models.Q(is_active=False),
+            State.PENDING: models.Q(starts_at__isnull=False, starts_at__gt=now),
+            State.EXPIRED: models.Q(expires_at__isnull=False, expires_at__lte=now),
+        }
+
+    @classmethod
+    def locked_by_owner(cls) -> dict[State, models.Q]:
+        """The obstacle that a locked owner is; none for kinds without an owner."""
+        return {}
+
+    def is_locked(self) -> bool:
+        """Whether the owner of this credential is locked."""
+        return False
+
+    def state_at(self, now: datetime) -> State:
+        """The state of this row at `now`: the same answer as `CredentialQuerySet.in_state`, without a query."""
+        if self.revoked_at is not None:
+            return State.REVOKED
+        if self.is_locked():
+            return State.LOCKED
+        if not self.is_active:
+            return State.INACTIVE
+        if self.starts_at is not None and self.starts_at > now:
+            return State.PENDING
+        if self.expires_at is not None and self.expires_at <= now:
+            return State.EXPIRED
+        return State.ACTIVE
+
+    @property
+    def state(self) -> State:
+        """The state of this row now."""
+        return self.state_at(timezone.now())
+
+    def is_usable(self, *, now: datetime | None = None) -> bool:
+        """Whether every door accepts this credential at `now`."""
+        return self.state_at(now or timezone.now()) == State.ACTIVE
+
+
+class AuditEvent(models.Model):
+    """One thing that was done to one object. Kind, id and label are plain values: history outlives rows."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    action = models.CharField(max_length=64, db_index=True)
+    kind = models.CharField(max_length=32)
+    object_id = models.CharField(max_length=64)
+    object_label = models.CharField(max_length=300)
+    actor_kind = models.CharField(max_length=32)
+    actor_id = models.CharField(max_length=64, blank=True)
+    actor_label = models.CharField("actor", max_length=300, blank=True)
+    channel = models.CharField(max_length=16)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["kind", "object_id"], name="auditevent_object"),
+            models.Index(fields=["actor_kind", "actor_id"], name="auditevent_actor"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(action__contains=":"), name="auditevent_action_grammar"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_label}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert the event; a stored event is never changed."""
+        if not self._state.adding:
+            raise TypeError("An audit event cannot be changed.")
+        super().save(*args, **kwargs)

@@ -1,0 +1,145 @@
+"""Key rings: one key signs, all keys verify. The only importer of the JWT library."""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jwt
+import orjson
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tokens.core.errors import InvalidCredential, NotConfigured
+
+# The largest token that is looked at: a body of 64 KiB could hold no larger one anyway.
+MAX_TOKEN_LENGTH = 64 * 1024
+
+_jws = jwt.PyJWS(algorithms=["HS256", "ES256"])
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """A key of a ring. `signing` is None for a key that only verifies."""
+
+    kid: str
+    signing: Any
+    verifying: Any
+
+
+class KeyRing:
+    """The keys of one signer for one algorithm. The first key signs; a token of any of them verifies.
+
+    `with_kid` puts the key id (RFC 7515, section 4.1.4) in the header of what is signed.
+    """
+
+    def __init__(self, algorithm: str, keys: tuple[Key, ...], *, with_kid: bool = True) -> None:
+        self.algorithm = algorithm
+        self.keys = keys
+        self._headers = {"kid": keys[0].kid} if with_kid else None
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """`claims`, in the order given, as a compact JWS (RFC 7515) of the active key."""
+        return _jws.encode(orjson.dumps(claims), self.keys[0].signing, self.algorithm, headers=self._headers)
+
+    def verify(self, raw: str) -> dict[str, Any]:
+        """The claims of a token that a key of this ring signed with this ring's algorithm.
+
+        The answer depends on token and keys alone; whether the claims hold now is the caller's question. The header's
+        `kid` chooses the key to try first and nothing more; `jku`, `jwk`, `x5u` and `alg` choose nothing at all.
+
+        Raises `InvalidCredential` for anything else.
+        """
+        if not raw.isascii() or len(raw) > MAX_TOKEN_LENGTH or raw.count(".") != 2 or "=" in raw:
+            raise InvalidCredential("The token is malformed.")
+        for key in self._candidates(raw):
+            try:
+                payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
+                claims = orjson.loads(payload)
+            except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+                continue
+            if isinstance(claims, dict):
+                return claims
+        raise InvalidCredential("The token is malformed or was not signed here.")
+
+    def _candidates(self, raw: str) -> tuple[Key, ...]:
+        if len(self.keys) == 1:
+            return self.keys
+        try:
+            kid = _jws.get_unverified_header(raw).get("kid")
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            return ()
+        return tuple(sorted(self.keys, key=lambda key: key.kid != kid))
+
+
+def b64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@lru_cache(maxsize=16)
+def hmac_ring(active: str, fallbacks: tuple[str, ...] = (), *, setting: str, with_kid: bool = True) -> KeyRing:
+    """The HS256 ring of secrets that settings hold; raises `NotConfigured` naming `setting` when `active` is empty.
+
+    The key id is an HMAC under the key, so that it tells nobody anything about a weak one.
+    """
+    if not active:
+        raise NotConfigured(f"{setting} is not set.")
+    keys = []
+    for secret in (active, *fallbacks):
+        kid = b64url(hmac.digest(secret.encode(), b"kid", "sha256"))[:16]
+        keys.append(Key(kid=kid, signing=secret.encode(), verifying=secret.encode()))
+    return KeyRing("HS256", tuple(keys), with_kid=with_kid)
+
+
+@lru_cache(maxsize=16)
+def ec_ring(active: Path, *, setting: str) -> KeyRing:
+    """The ES256 ring of the PEM file `active`, which signs, and of its `sibling_keys`; parsed once per process.
+
+    Raises `NotConfigured` naming `setting` when a file is missing or holds no P-256 key.
+    """
+    private = load_private_key(active, setting=setting)
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
+        raise NotConfigured(f"{setting}: {active.name} holds no P-256 private key.")
+    public = private.public_key()
+    keys = [Key(kid=ec_thumbprint(public), signing=private, verifying=public)]
+    for path in sibling_keys(active):
+        public_key = load_public_key(path, setting=setting)
+        if not isinstance(public_key, ec.EllipticCurvePublicKey) or not isinstance(public_key.curve, ec.SECP256R1):
+            raise NotConfigured(f"{setting}: {path.name} holds no P-256 key.")
+        keys.append(Key(kid=ec_thumbprint(public_key), signing=None, verifying=public_key))
+    return KeyRing("ES256", tuple(keys))
+
+
+def load_private_key(path: Path, *, setting: str) -> Any:
+    """The private key in the PEM file at `path`; raises `NotConfigured` naming `setting` when there is none."""
+    try:
+        return serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as exc:
+        raise NotConfigured(f"{setting}: {path.name} is missing or holds no private key.") from exc
+
+
+def load_public_key(path: Path, *, setting: str) -> Any:
+    """The public key of the PEM file at `path`, whether it holds a public or a private key."""
+    try:
+        pem = path.read_bytes()
+        if b"PRIVATE KEY" in pem:
+            return serialization.load_pem_private_key(pem, password=None).public_key()
+        return serialization.load_pem_public_key(pem)
+    except (OSError, ValueError, TypeError) as exc:
+        raise NotConfigured(f"{setting}: {path.name} is missing or holds no key.") from exc
+
+
+def sibling_keys(path: Path) -> tuple[Path, ...]:
+    """The key files that only verify: `edi.<anything>.pem` beside the active `edi.pem`."""
+    return tuple(sorted(path.parent.glob(f"{path.stem}.*{path.suffix}")))
+
+
+def ec_thumbprint(key: ec.EllipticCurvePublicKey) -> str:
+    """The JWK thumbprint (RFC 7638) of a P-256 key."""
+    numbers = key.public_numbers()
+    x, y = (b64url(part.to_bytes(32, "big")) for part in (numbers.x, numbers.y))
+    return b64url(hashlib.sha256(f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'.encode()).digest())

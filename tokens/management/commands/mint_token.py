@@ -1,0 +1,48 @@
+"""`manage.py mint_token`."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from tokens import dialect, serializers, services
+from tokens.core.commands import RegistryCommand, Usage, duration, moment
+
+
+class Command(RegistryCommand):
+    """Mint a named token."""
+
+    help = "Mint a named token for /_/token and print its value."
+    example = "mint_token ci --read-only --expires-in 30d"
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add the name and the token's properties."""
+        parser.add_argument("name", help="1 to 255 characters, not taken yet")
+        parser.add_argument("--read-only", action="store_true", help="the token may list and nothing else")
+        parser.add_argument("--inactive", action="store_true", help="make it switched off")
+        expiry = parser.add_mutually_exclusive_group()
+        expiry.add_argument("--expires-in", metavar="30d", help="lifetime: 90s, 15m, 12h, 30d, 4w (default: for ever)")
+        expiry.add_argument("--expires-at", metavar="2027-01-31", help="date, or date and time, in UTC")
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Mint it."""
+        body = serializers.NameRequest(data={"name": options["name"]})
+        if not body.is_valid():
+            raise Usage(f"name: {body.errors['name'][0]}")
+        expires_at = None
+        if options["expires_in"]:
+            expires_at = timezone.now() + duration(options["expires_in"])
+        elif options["expires_at"]:
+            expires_at = moment(options["expires_at"])
+        minted = services.mint(
+            options["name"],
+            actor=self.actor,
+            expires_at=expires_at,
+            is_active=not options["inactive"],
+            can_write=not options["read_only"],
+        )
+        self.report_secret(
+            f"Minted the named token {minted.token.name!r}. Its value:",
+            dialect.row(minted.token) | {"token": minted.value},
+            secret=minted.value,
+        )

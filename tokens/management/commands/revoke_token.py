@@ -1,0 +1,25 @@
+"""`manage.py revoke_token`."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from tokens import dialect, services
+from tokens.core.commands import RegistryCommand
+
+
+class Command(RegistryCommand):
+    """Revoke a named token."""
+
+    help = "Revoke a named token: it stops working at once and for good, and its name is free again."
+    example = "revoke_token ci --reason 'left the company'"
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add the name and the reason."""
+        parser.add_argument("name")
+        parser.add_argument("--reason", default="", help="kept in the audit log")
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Revoke it."""
+        token = services.revoke(options["name"], actor=self.actor, reason=options["reason"])
+        self.report(f"Revoked the named token {token.name!r}.", dialect.row(token))

@@ -1,0 +1,68 @@
+"""What `/_/token` takes in."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from rest_framework import serializers
+
+from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
+from tokens.dialect import EPOCH
+
+SECONDS_BY_MISTAKE = 10**11
+END_OF_TIME = 253_402_300_799_999  # the last millisecond of the year 9999
+
+
+class MillisecondsField(serializers.Field[datetime, int, int, int]):
+    """A moment as integer milliseconds since the epoch."""
+
+    default_error_messages = {  # noqa: RUF012 — DRF's own idiom: merged along the MRO, never changed
+        "invalid": "must be an integer number of milliseconds since 1970-01-01T00:00:00Z, or null.",
+        "seconds": "looks like seconds; it must be milliseconds since 1970-01-01T00:00:00Z.",
+        "range": "lies after the year 9999.",
+    }
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """The moment, with its time zone."""
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        if data < SECONDS_BY_MISTAKE:
+            self.fail("seconds")
+        if data > END_OF_TIME:
+            self.fail("range")
+        return EPOCH + timedelta(milliseconds=data)
+
+    def to_representation(self, value: datetime) -> int:
+        """The moment in milliseconds."""
+        return (value - EPOCH) // timedelta(milliseconds=1)
+
+
+class NameRequest(NoUnknownFields, serializers.Serializer[Any]):
+    """The body that names a token."""
+
+    name = StrictCharField(max_length=255, help_text="The name of the token.")
+
+
+class TokenRequest(NameRequest):
+    """The body that makes or changes a token."""
+
+    expiration_date = MillisecondsField(
+        required=False,
+        allow_null=True,
+        source="expires_at",
+        help_text="The expiration date in milliseconds; absent or null: the token does not expire.",
+    )
+    active = StrictBooleanField(required=False, source="is_active", help_text="If the token is active.")
+    write = StrictBooleanField(required=False, source="can_write", help_text="If the token has write permissions.")
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """The query string of a listing."""
+
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000, help_text="At most so many tokens.")
+    after = StrictCharField(required=False, max_length=255, help_text="Begin behind the token of this name.")
+
+
+class ValueQuery(serializers.Serializer[Any]):
+    """The query string that names a token."""
+
+    name = StrictCharField(max_length=255, help_text="The name of the token.")

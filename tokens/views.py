@@ -1,0 +1,102 @@
+"""`/_/token` and `/_/token/value` (the Token document)."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSetMixin
+
+from tokens import dialect, schema, serializers, services
+from tokens.core.audit import Actor
+from tokens.core.authentication import BearerAuthentication
+from tokens.core.errors import Invalid, NotFound
+from tokens.core.http import API, NotFoundAPI, actor_of, validated
+from tokens.models import NamedToken
+
+NAME, TOKEN = serializers.NameRequest(), serializers.TokenRequest()
+PAGE, VALUE = serializers.PageQuery(), serializers.ValueQuery()
+
+
+class MayCall(BasePermission):
+    """A read token may list; every other call needs `write`, reading a value included (it could be a write token's)."""
+
+    message = "This token has no write permission."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether the bearer may make this call; nobody may without one (401)."""
+        token = request.user
+        if not isinstance(token, NamedToken):
+            return False
+        if request.method not in {"HEAD", "OPTIONS"}:
+            services.note_use(token)
+        return token.can_write or view.action in {"list", None}
+
+
+class TokenAPI(ViewSetMixin, API):
+    """The base of both routes."""
+
+    handler = dialect.exception_handler
+    authentication_classes = (BearerAuthentication,)
+    permission_classes = (MayCall,)
+
+    @property
+    def actor(self) -> Actor:
+        """The bearer, as the audit log names it."""
+        return actor_of(self.request, kind=NamedToken.kind, id=str(self.request.user.pk), label=self.request.user.name)
+
+
+class TokenViewSet(TokenAPI):
+    """Create, list, update and delete named tokens."""
+
+    @schema.create
+    def create(self, request: Request) -> Response:
+        """POST: 201 with the new token and its value."""
+        fields = validated(TOKEN, request)
+        minted = services.mint(fields.pop("name"), actor=self.actor, **fields)
+        return dialect.data(dialect.row(minted.token) | {"token": minted.value}, status=201)
+
+    @schema.list_
+    def list(self, request: Request) -> Response:
+        """GET: 200 with all tokens by creation, or a page of them."""
+        page = PAGE.run_validation(request.query_params.dict())
+        limit = page.get("limit")
+        try:
+            tokens = services.listing(after=page.get("after"), limit=limit and limit + 1)
+        except NotFound as exc:
+            raise Invalid("after", f"after: {exc}") from None
+        headers = {}
+        if limit and len(tokens) > limit:
+            tokens = tokens[:limit]
+            query = urlencode({"limit": limit, "after": tokens[-1].name})
+            headers["Link"] = f'<{request.path}?{query}>; rel="next"'
+        return dialect.data(*map(dialect.row, tokens), headers=headers)
+
+    @schema.update
+    def update(self, request: Request) -> Response:
+        """PUT: 200 with the token as it is now."""
+        fields = validated(TOKEN, request)
+        return dialect.data(dialect.row(services.update(fields.pop("name"), actor=self.actor, **fields)))
+
+    @schema.destroy
+    def destroy(self, request: Request) -> Response:
+        """DELETE: 200 with the token that went."""
+        return dialect.data(dialect.row(services.revoke(validated(NAME, request)["name"], actor=self.actor)))
+
+
+class ValueViewSet(TokenAPI):
+    """Read the value of a token back."""
+
+    @schema.retrieve_value
+    def retrieve(self, request: Request) -> Response:
+        """GET: 200 with the value."""
+        name = VALUE.run_validation(request.query_params.dict())["name"]
+        value = services.value(name, actor=self.actor, is_recorded=request.method == "GET")
+        return dialect.data({"token": value})
+
+
+class NotFoundView(NotFoundAPI):
+    """Everything else below `/_/`."""
+
+    handler = dialect.exception_handler
