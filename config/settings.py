@@ -8,6 +8,7 @@ from config import env
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = env.path("ENV_FILE", ".env", base=BASE_DIR)
 env.load(ENV_FILE)
+VAR_DIR = BASE_DIR / "var"
 
 DEBUG = env.boolean("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY")
@@ -99,7 +100,7 @@ USE_I18N = False
 APPEND_SLASH = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "var" / "static"
+STATIC_ROOT = VAR_DIR / "static"
 # Without a manifest (no `collectstatic` yet) the files are served from where the packages keep them.
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
 STORAGES = {

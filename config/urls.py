@@ -5,6 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import views
+from tokens.core.http import Negotiation
 
 urlpatterns = [
     path("", include("podcast_perf.urls")),
@@ -12,7 +13,7 @@ urlpatterns = [
     path("", include("edi_auth.urls")),
     path("", views.landing, name="landing"),
     path("admin/", admin.site.urls),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SpectacularAPIView.as_view(content_negotiation_class=Negotiation), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
 
 Environ = dict[str, Any]
@@ -18,17 +19,21 @@ def is_site_path(path: str) -> bool:
     return path == "/" or path.startswith(settings.SITE_PATHS)
 
 
-class APIHandler(WSGIHandler):
-    """Django's handler with `API_MIDDLEWARE` in place of `MIDDLEWARE`: no session, CSRF, message or locale work."""
+class ShortChain(BaseHandler):
+    """A Django handler with `API_MIDDLEWARE` in place of `MIDDLEWARE`: no session, CSRF, message or locale work."""
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Build the short chain."""
+        """Build the chain."""
         full = settings.MIDDLEWARE
         settings.MIDDLEWARE = settings.API_MIDDLEWARE
         try:
             super().load_middleware(is_async=is_async)
         finally:
             settings.MIDDLEWARE = full
+
+
+class APIHandler(ShortChain, WSGIHandler):
+    """What serves the APIs."""
 
 
 class Application:

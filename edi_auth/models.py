@@ -62,7 +62,7 @@ class Profile(Principal):
     kind: ClassVar[str] = "profile"
     audit_fields: ClassVar[tuple[str, ...]] = (
         *("edi_id", "idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified"),
-        *("locked_at", "tokens_valid_after"),
+        *("link_ids", "locked_at", "tokens_valid_after"),
     )
 
     idp = models.CharField("identity provider", max_length=16, choices=Idp.choices)
@@ -95,12 +95,17 @@ class Profile(Principal):
         """What tokens call this identity: the `idp_uid`, for Google the e-mail address."""
         return self.email if self.idp == Idp.GOOGLE else self.idp_uid
 
+    @property
+    def link_ids(self) -> list[str]:
+        """The EDI-IDs of the linked profiles."""
+        return sorted(self.links.values_list("edi_id", flat=True))
+
 
 class Group(Principal):
     """A group of profiles, which can have API keys of its own."""
 
     kind: ClassVar[str] = "group"
-    audit_fields: ClassVar[tuple[str, ...]] = ("edi_id", "name", "locked_at")
+    audit_fields: ClassVar[tuple[str, ...]] = ("edi_id", "name", "member_ids", "locked_at")
 
     name = models.CharField(max_length=255, unique=True, validators=[plain])
     members = models.ManyToManyField(Profile, blank=True, related_name="principal_groups")
@@ -115,6 +120,11 @@ class Group(Principal):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def member_ids(self) -> list[str]:
+        """The EDI-IDs of the members."""
+        return sorted(self.members.values_list("edi_id", flat=True))
 
 
 class ApiKey(Credential):

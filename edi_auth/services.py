@@ -160,7 +160,7 @@ def add_group(name: str, *, actor: Actor, members: Iterable[Profile] = (), now: 
     _validate(group)
     with transaction.atomic():
         _insert(group, Action.ADD_GROUP, actor=actor, taken=f"There is a group named {name!r} already.")
-        group.members.set(members)
+        update(group, actor=actor, members=members)
     return group
 
 
@@ -248,15 +248,18 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, **changes: Any) -> No
     Raises `AlreadyExists` and `Invalid`.
     """
     allowed, action = {
-        Profile: ({"common_name", "email", "is_email_enabled", "is_email_verified"}, Action.UPDATE_PROFILE),
-        Group: ({"name"}, Action.UPDATE_GROUP),
+        Profile: ({"common_name", "email", "is_email_enabled", "is_email_verified", "links"}, Action.UPDATE_PROFILE),
+        Group: ({"name", "members"}, Action.UPDATE_GROUP),
         ApiKey: ({"name", "is_active", "starts_at", "expires_at"}, Action.UPDATE_KEY),
     }[type(row)]
     with transaction.atomic():
         stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
         before = audit.snapshot(stored)
-        for field in changes.keys() & allowed:
-            setattr(stored, field, changes[field])
+        for name in changes.keys() & allowed:
+            if stored._meta.get_field(name).many_to_many:
+                getattr(stored, name).set(changes[name])
+            else:
+                setattr(stored, name, changes[name])
         if audit.snapshot(stored) == before:
             return
         _validate(stored)

@@ -52,6 +52,8 @@ class RequestMiddleware:
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         response["X-Content-Type-Options"] = "nosniff"
+        if not response.streaming and not response.has_header("Content-Length"):
+            response["Content-Length"] = str(len(response.content))
         return response
 
 
@@ -230,6 +232,7 @@ class API(APIView):
     authentication_classes: ClassVar[tuple[type, ...]] = ()
     permission_classes: ClassVar[tuple[type, ...]] = ()
     metadata_class = None
+    format_kwarg = None
     handler: ClassVar[Callable[[Exception, dict[str, Any]], Response]]
 
     def get_exception_handler(self) -> Any:
