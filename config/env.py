@@ -70,7 +70,7 @@ def cache(name: str) -> dict[str, Any]:
     value = text(name) or "locmemcache://"
     if urlsplit(value).scheme not in {"redis", "rediss", "locmemcache"}:
         raise ImproperlyConfigured(f"{name} must be a redis:// or rediss:// URL, or empty.")
-    return environ.Env.cache_url_config(value)
+    return dict(environ.Env.cache_url_config(value))
 
 
 def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     """
     try:
         config = dict(environ.Env.db_url_config(text(name) or default))
-    except Exception:
+    except (ValueError, KeyError, AttributeError, TypeError):
         raise ImproperlyConfigured(f"{name} is not a database URL.") from None
     engine = config.get("ENGINE")
     options = config.setdefault("OPTIONS", {})

@@ -44,8 +44,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 
     for connection in connections.all(initialized_only=True):
         connection.close()
-        if getattr(connection, "close_pool", None):
-            connection.close_pool()
+        getattr(connection, "close_pool", bool)()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from config import env
 
@@ -17,7 +18,7 @@ PORT = env.integer("PORT", 7000, low=1, high=65535)
 WORKERS = env.integer("WORKERS", min(os.cpu_count() or 2, 8), low=1, high=256)
 THREADS = env.integer("THREADS", 4, low=1, high=128)
 
-# Credentials: GET /token
+# Performance tokens, `GET /token`
 PERFORMANCE_SECRET_KEY = env.text("PERFORMANCE_SECRET_KEY")
 PERFORMANCE_SECRET_KEY_FALLBACKS = tuple(env.texts("PERFORMANCE_SECRET_KEY_FALLBACKS"))
 PERFORMANCE_PUBLIC_KEY = env.text("PERFORMANCE_PUBLIC_KEY")
@@ -25,11 +26,11 @@ EXPIRES_IN = env.hours("EXPIRES_IN", "1", high=24 * 366)
 PERFORMANCE_LISTENER_TOKENS = env.boolean("PERFORMANCE_LISTENER_TOKENS", False)
 PERFORMANCE_LISTENER_MAX_HOURS = env.integer("PERFORMANCE_LISTENER_MAX_HOURS", 24, low=1, high=24 * 366)
 
-# Credentials: /_/token
+# Named tokens, `/_/token`
 TOKENS_SECRET_KEY = env.text("TOKENS_SECRET_KEY")
 TOKENS_SECRET_KEY_FALLBACKS = tuple(env.texts("TOKENS_SECRET_KEY_FALLBACKS"))
 
-# Credentials: /auth/v1
+# EDI and PASTA tokens, `/auth/v1`
 EDI_JWT_PRIVATE_KEY_PATH = env.path("EDI_JWT_PRIVATE_KEY_PATH", "var/keys/edi.pem", base=BASE_DIR)
 EDI_JWT_ISSUER = env.http_url("EDI_JWT_ISSUER", "https://auth.edirepository.org")
 EDI_JWT_HOSTED_DOMAIN = env.text("EDI_JWT_HOSTED_DOMAIN", "edirepository.org")
@@ -151,7 +152,7 @@ CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
 
 MAX_BODY_BYTES = 64 * 1024
 
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -167,9 +168,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
+    "ENUM_NAME_OVERRIDES": {"StateEnum": "tokens.core.models.State"},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["config.schema.add_delete_bodies", "config.schema.add_common_responses"],
+    "POSTPROCESSING_HOOKS": ["tokens.core.schema.complete"],
 }
 UNFOLD = {
     "SITE_TITLE": "Token registry",

@@ -1,5 +1,6 @@
 """The landing page, and the answers where no app has a route. (Below their own paths the APIs answer themselves.)"""
 
+from django.apps import apps
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -7,8 +8,9 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
-    """`GET /`: what this server is and where to go."""
-    return render(request, "landing.html")
+    """`GET /`: what this server is and where to go, with the section of every app that has one."""
+    sections = [app.landing for app in apps.get_app_configs() if hasattr(app, "landing")]
+    return render(request, "landing.html", {"sections": sections})
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

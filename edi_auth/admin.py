@@ -1,5 +1,6 @@
 """The admin of profiles, groups and API keys."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,7 +16,7 @@ from tokens.core.admin import CredentialAdmin, RegistryAdmin, operator
 class PrincipalAdmin(RegistryAdmin):
     """What profiles and groups have in common: the lock."""
 
-    actions = ("lock_selected", "unlock_selected")
+    actions: Sequence[str] = ("lock_selected", "unlock_selected")
 
     @action(description="Lock", permissions=["change"])
     def lock_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -119,4 +120,4 @@ class ApiKeyAdmin(CredentialAdmin):
 
     def example(self, request: HttpRequest, secret: str) -> str:
         """Exchange it for tokens."""
-        return f"curl {request.build_absolute_uri('/auth/v1/key')} -d '{{\"key\": \"{secret}\"}}'"
+        return f'curl {request.build_absolute_uri("/auth/v1/key")} -d \'{{"key": "{secret}"}}\''

@@ -8,6 +8,7 @@ class EdiAuthConfig(AppConfig):
 
     name = "edi_auth"
     verbose_name = "EDI authentication"
+    landing = "edi_auth/landing.html"
 
     def ready(self) -> None:
         """Register what this app brings."""

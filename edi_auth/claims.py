@@ -1,4 +1,4 @@
-"""The claims of EDI tokens: made for a profile or a group, renewed, and judged. Nothing here signs or looks things up."""
+"""The claims of EDI tokens: made for a profile or a group, renewed, and judged. Nothing here signs or queries."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -76,7 +76,9 @@ def check(claims: dict[str, Any], *, now: datetime) -> None:
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
         raise InvalidCredential("The EDI token names no subject.")
     seconds = now.timestamp()
-    expires, not_before, issued = claims.get("exp"), claims.get("nbf", 0), claims.get("iat")
+    expires: Any = claims.get("exp")
+    not_before: Any = claims.get("nbf", 0)
+    issued: Any = claims.get("iat")
     if not all(type(moment) in (int, float) for moment in (expires, not_before, issued)):
         raise InvalidCredential("The EDI token has no valid times.")
     if seconds >= expires:

@@ -1,4 +1,4 @@
-"""How `/auth/v1` speaks: `{"msg": "...", "method": "..."}` and more fields, as JSON, or as XML where Accept asks for it."""
+"""How `/auth/v1` speaks: `{"msg": "...", "method": "..."}` and more, as JSON, or as XML where Accept asks for it."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,8 @@ class XMLRenderer(BaseRenderer):
         result = ET.Element("result")
         for name, value in data.items():
             ET.SubElement(result, name).text = NOT_XML.sub("", str(value))
-        return ET.tostring(result, encoding="utf-8", xml_declaration=True)
+        document: bytes = ET.tostring(result, encoding="utf-8", xml_declaration=True)
+        return document
 
 
 class TextXMLRenderer(XMLRenderer):

@@ -67,7 +67,11 @@ class Profile(Principal):
 
     idp = models.CharField("identity provider", max_length=16, choices=Idp.choices)
     idp_uid = models.CharField(
-        "identity", max_length=255, unique=True, validators=[no_stars, not_reserved], help_text="As the provider names it."
+        "identity",
+        max_length=255,
+        unique=True,
+        validators=[no_stars, not_reserved],
+        help_text="As the provider names it.",
     )
     common_name = models.CharField(max_length=255, blank=True, validators=[plain])
     email = models.EmailField("e-mail", blank=True)

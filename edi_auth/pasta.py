@@ -27,7 +27,7 @@ MAX_LENGTH = 8192
 
 @dataclass(frozen=True, slots=True)
 class PastaToken:
-    """The parts of a PASTA token's text. `ttl` is the moment of expiry in milliseconds, `groups` are joined by stars."""
+    """The parts of a PASTA token's text: `ttl` is the moment of expiry in milliseconds, `groups` is joined by stars."""
 
     uid: str
     system: str

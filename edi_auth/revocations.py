@@ -1,7 +1,7 @@
 """What a refresh must know of locks and revocations, kept in memory so that no refresh waits for the database.
 
-A thread of each process renews the snapshot every `EDI_REVOCATION_SECONDS`. While the database is away the last snapshot
-stays in force.
+A thread of each process renews the snapshot every `EDI_REVOCATION_SECONDS`. While the database is away the last
+snapshot stays in force.
 """
 
 import logging
@@ -101,7 +101,9 @@ class Snapshot:
             except (DatabaseError, InterfaceError) as exc:
                 failures += 1
                 if failures == 1:
-                    log.warning("revocations cannot be renewed (%s); the last snapshot stays in force", type(exc).__name__)
+                    log.warning(
+                        "revocations cannot be renewed (%s); the last snapshot stays in force", type(exc).__name__
+                    )
                 connection.close()
             finally:
                 if connection.settings_dict.get("CONN_MAX_AGE") == 0:

@@ -29,7 +29,9 @@ Error = inline_serializer("AuthError", _fields("msg", "method"))
 
 def _pair(message: str, method: str) -> OpenApiResponse:
     body = {"msg": message, "pasta-token": PASTA, "edi-token": EDI, "method": method}
-    return OpenApiResponse(Pair, description="Both tokens.", examples=[OpenApiExample(method, body, response_only=True)])
+    return OpenApiResponse(
+        Pair, description="Both tokens.", examples=[OpenApiExample(method, body, response_only=True)]
+    )
 
 
 def _failures(method: str, **messages: str) -> dict[Any, OpenApiResponse]:
@@ -37,16 +39,18 @@ def _failures(method: str, **messages: str) -> dict[Any, OpenApiResponse]:
         400: "The body is not what is documented; the message names the field.",
         401: "The credential is unknown, malformed or expired.",
         403: "The credential was revoked, its owner is locked, or it is somebody else's.",
-        405: "Another method than POST.",
+        408: "The body did not arrive.",
         413: "The body is over 64 KiB.",
+        500: "A fault of the server; its log tells which.",
         503: "Something this needs is away; try again.",
     }
     examples = {
         400: messages["bad"],
         401: messages["unauthorized"],
         403: messages["forbidden"],
-        405: 'Method "GET" not allowed.',
+        408: "The request body did not arrive.",
         413: "The request body is too large; at most 64 KiB are read.",
+        500: "Internal server error",
         503: "The registry cannot be reached at the moment; try again.",
     }
     cases = {status: (text, {"msg": examples[status], "method": method}) for status, text in descriptions.items()}

@@ -13,7 +13,18 @@ from django.db.models import F, Value
 from django.utils import timezone
 
 from edi_auth import claims, pasta
-from edi_auth.models import AUTHENTICATED, PUBLIC, VETTED, ApiKey, Group, Idp, Principal, Profile, edi_id_of, random_edi_id
+from edi_auth.models import (
+    AUTHENTICATED,
+    PUBLIC,
+    VETTED,
+    ApiKey,
+    Group,
+    Idp,
+    Principal,
+    Profile,
+    edi_id_of,
+    random_edi_id,
+)
 from edi_auth.pasta import PastaToken
 from edi_auth.revocations import snapshot
 from tokens.core import audit, kinds
@@ -134,7 +145,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
 def add_profile(
     *, idp: str, idp_uid: str, actor: Actor, common_name: str = "", email: str = "", now: datetime | None = None
 ) -> Profile:
-    """A profile for the identity `idp_uid` of the provider `idp`. For Google the e-mail address may be the identity itself.
+    """A profile for the identity `idp_uid` of the provider `idp`. For Google the identity may be the e-mail address.
 
     Raises `AlreadyExists` when the identity has a profile, `Invalid` for what makes no sense.
     """
@@ -322,7 +333,7 @@ def verify_edi(raw: str, now: datetime) -> Description:
 
 
 def verify_pasta(raw: str, now: datetime) -> Description:
-    """The PASTA token `raw`, which must hold now and not be of a locked profile. Raises `InvalidCredential`, `Forbidden`."""
+    """The PASTA token `raw`, if it holds now and was not revoked. Raises `InvalidCredential` and `Forbidden`."""
     token = pasta.verify(raw)
     if token.ttl <= now.timestamp() * 1000 or token.system != settings.PASTA_SYSTEM:
         raise InvalidCredential("The PASTA token is not usable.")
@@ -364,9 +375,7 @@ def _insert(row: T, action: Action, *, actor: Actor, taken: str) -> T:
 
 
 KINDS = (
-    kinds.Kind(
-        name=ApiKey.kind, label="API key", verify=verify_key, find=find_key, revoke=revoke_row, model=ApiKey
-    ),
+    kinds.Kind(name=ApiKey.kind, label="API key", verify=verify_key, find=find_key, revoke=revoke_row, model=ApiKey),
     kinds.Kind(name="edi_token", label="EDI token", verify=verify_edi),
     kinds.Kind(name="pasta_token", label="PASTA token", verify=verify_pasta),
 )

@@ -32,9 +32,7 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -
 
     The file appears whole or not at all. Raises `FileExistsError` when it is there already.
     """
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -57,7 +55,7 @@ def make_rows(run: Run) -> list[Made]:
         idp=Idp.LDAP, idp_uid=DEMO_UID, common_name="Demo", email="demo@example.org", actor=SYSTEM
     )
     secret = services.mint_key("demo", owner=profile, actor=SYSTEM).secret
-    example = f"curl {run.base_url}/auth/v1/key -d '{{\"key\": \"{secret}\"}}'"
+    example = f'curl {run.base_url}/auth/v1/key -d \'{{"key": "{secret}"}}\''
     return [Made(f"API key of the demo profile {profile.edi_id}", secret, example)]
 
 

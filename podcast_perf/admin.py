@@ -12,7 +12,7 @@ from podcast_perf.models import PerformanceToken, Publisher
 from tokens.core.admin import CredentialAdmin, operator
 
 
-class PublisherForm(forms.ModelForm):  # type: ignore[type-arg]  # Django cannot subscript it
+class PublisherForm(forms.ModelForm):
     """A publisher; a new one may bring the key it has."""
 
     existing_key = forms.CharField(

@@ -8,6 +8,7 @@ class PodcastPerfConfig(AppConfig):
 
     name = "podcast_perf"
     verbose_name = "Podcast performance"
+    landing = "podcast_perf/landing.html"
 
     def ready(self) -> None:
         """Register what this app brings."""

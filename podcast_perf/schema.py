@@ -47,12 +47,14 @@ retrieve = extend_schema(
             Error,
             {
                 400: ("The public key is absent, empty or unknown.", {"error": "Invalid public key"}),
-                405: ("Another method than GET.", {"error": 'Method "POST" not allowed.'}),
                 500: (
                     "The server has no secret, or the token could not be stored.",
                     {"error": "Secret key not configured"},
                 ),
-                503: ("The database is away; try again.", {"error": "The registry cannot be reached at the moment; try again."}),
+                503: (
+                    "The database is away; try again.",
+                    {"error": "The registry cannot be reached at the moment; try again."},
+                ),
             },
         ),
     },

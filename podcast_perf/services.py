@@ -51,7 +51,7 @@ class Minted:
 
 
 def ring() -> KeyRing:
-    """The keys of performance tokens, whose documented header has no `kid`. Raises `NotConfigured` without the secret."""
+    """The keys of performance tokens, whose documented header has no `kid`. Raises `NotConfigured`."""
     return hmac_ring(
         settings.PERFORMANCE_SECRET_KEY,
         settings.PERFORMANCE_SECRET_KEY_FALLBACKS,
@@ -61,7 +61,7 @@ def ring() -> KeyRing:
 
 
 def holder_of(raw_key: str, *, now: datetime | None = None) -> Holder:
-    """The holder of the X-PUB-KEY `raw_key`: the one in the settings or a usable publisher. Raises `InvalidCredential`."""
+    """Who holds the X-PUB-KEY `raw_key`: the settings' or a usable publisher. Raises `InvalidCredential`."""
     key_hash = digest(raw_key)
     if settings.PERFORMANCE_PUBLIC_KEY and is_same(key_hash, digest(settings.PERFORMANCE_PUBLIC_KEY)):
         return Holder(None, "PERFORMANCE_PUBLIC_KEY")

@@ -56,7 +56,7 @@ class TokenViewSet(ViewSetMixin, API):
         return Response()
 
     def judge(self, request: Request) -> tuple[Holder | None, str | None]:
-        """The documented checks in their order: who asks (None for a listener), and for how many hours (None: the default).
+        """The documented checks in their order: who asks (None: a listener), for how many hours (None: the default).
 
         Raises `NotConfigured` and `Invalid`.
         """

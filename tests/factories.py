@@ -1,4 +1,4 @@
-"""Rows for tests. The secrets behind them are known: a key's is `secret-of-<name>`, a token's value is `value_of(token)`."""
+"""Rows for tests. The secrets behind them are known: `secret_of` a key, `value_of` a token."""
 
 from datetime import timedelta
 

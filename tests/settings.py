@@ -1,4 +1,4 @@
-"""The shipped settings with secrets for tests and, unless `DATABASE_URL` says otherwise, a database file of their own."""
+"""The shipped settings with secrets for tests and, unless `DATABASE_URL` is set, a database file of their own."""
 
 import os
 import tempfile

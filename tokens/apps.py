@@ -8,6 +8,7 @@ class TokensConfig(AppConfig):
 
     name = "tokens"
     verbose_name = "Named tokens"
+    landing = "tokens/landing.html"
 
     def ready(self) -> None:
         """Register what this app brings."""

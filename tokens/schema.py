@@ -1,11 +1,21 @@
 """What the API description says of `/_/token`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_serializer,
+    inline_serializer,
+)
 from rest_framework import serializers
 
 from tokens.core.models import State
-from tokens.core.schema import failures
+from tokens.core.schema import failures, request_body
 from tokens.serializers import NameRequest, PageQuery, TokenRequest, ValueQuery
 
 TAGS = ["Named tokens"]
@@ -26,11 +36,11 @@ REQUEST = OpenApiExample(
 )
 
 
-def _milliseconds(text: str, **kwargs: bool) -> serializers.IntegerField:
+def _milliseconds(text: str, **kwargs: Any) -> serializers.IntegerField:
     return serializers.IntegerField(help_text=f"{text}, in milliseconds since 1970-01-01T00:00:00Z.", **kwargs)
 
 
-ROW = {
+ROW: dict[str, Any] = {
     "name": serializers.CharField(help_text="The name of the token."),
     "expiration_date": _milliseconds("When it expires; equal to `updated_at` if it does not"),
     "active": serializers.BooleanField(help_text="If the token is active."),
@@ -46,18 +56,31 @@ Value = inline_serializer("NamedTokenValue", {"token": serializers.CharField(hel
 Error = inline_serializer("NamedTokenError", {"error": serializers.CharField(help_text="What went wrong.")})
 
 
-def _data(name: str, item: serializers.Serializer, description: str, example: object) -> OpenApiResponse:
-    envelope = inline_serializer(name, {"data": type(item)(many=True)})
-    return OpenApiResponse(envelope, description=description, examples=[OpenApiExample(name, {"data": [example]})])
+Rows = extend_schema_serializer(many=False)(type(inline_serializer("NamedTokens", {"data": type(Row)(many=True)})))
+CreatedRows = inline_serializer("CreatedNamedTokens", {"data": type(Created)(many=True)})
+Values = inline_serializer("NamedTokenValues", {"data": type(Value)(many=True)})
 
 
-UNAUTHORIZED = {401: ("The bearer token is missing or not valid.", {"error": "The bearer token is missing or not valid."})}
+def _data(envelope: Any, description: str, *rows: Mapping[str, Any]) -> OpenApiResponse:
+    example = OpenApiExample("answer", {"data": rows}, response_only=True)
+    return OpenApiResponse(envelope, description=description, examples=[example])
+
+
+UNAUTHORIZED = {
+    401: ("The bearer token is missing or not valid.", {"error": "The bearer token is missing or not valid."})
+}
 FORBIDDEN = {403: ("The bearer token has no write permission.", {"error": "This token has no write permission."})}
 BAD = {400: ("The body is not what is documented; the message names the field.", {"error": "name: is required."})}
 UNKNOWN = {404: ("There is no token of that name.", {"error": "There is no token named 'example'."})}
-TAKEN = {409: ("The name is taken; the stored token is untouched.", {"error": "There is a token named 'example' already."})}
+TAKEN = {
+    409: ("The name is taken; the stored token is untouched.", {"error": "There is a token named 'example' already."})
+}
 LARGE = {413: ("The body is over 64 KiB.", {"error": "The request body is too large; at most 64 KiB are read."})}
-AWAY = {503: ("The database is away; try again.", {"error": "The registry cannot be reached at the moment; try again."})}
+LATE = {408: ("The body did not arrive.", {"error": "The request body did not arrive."})}
+FAULT = {
+    500: ("A fault of the server; its log tells which.", {"error": "Internal server error"}),
+    503: ("The database is away; try again.", {"error": "The registry cannot be reached at the moment; try again."}),
+}
 
 create = extend_schema(
     operation_id="createToken",
@@ -67,19 +90,28 @@ create = extend_schema(
     request=TokenRequest,
     examples=[REQUEST],
     responses={
-        201: _data("CreatedNamedTokens", Created, "The new token with its value.", EXAMPLE | {"token": "eyJhbGciOi…"}),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | TAKEN | LARGE | AWAY),
+        201: _data(CreatedRows, "The new token with its value.", EXAMPLE | {"token": "eyJhbGciOi…"}),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | TAKEN | LATE | LARGE | FAULT),
     },
 )
 list_ = extend_schema(
     operation_id="listTokens",
     tags=TAGS,
     summary="List all tokens",
-    description="All tokens by creation, without their values; a page of them with `limit`, its `Link` header names the next.",
-    parameters=[PageQuery],
+    description="All tokens by creation, without their values. `limit` asks for a page, whose `Link` names the next.",
+    parameters=[
+        PageQuery,
+        OpenApiParameter(
+            "Link",
+            str,
+            OpenApiParameter.HEADER,
+            response=[200],
+            description="The next page (RFC 8288), if there is one.",
+        ),
+    ],
     responses={
-        200: _data("NamedTokens", Row, "The tokens.", EXAMPLE),
-        **failures(Error, BAD | UNAUTHORIZED | AWAY),
+        200: _data(Rows, "The tokens.", EXAMPLE),
+        **failures(Error, BAD | UNAUTHORIZED | FAULT),
     },
 )
 update = extend_schema(
@@ -90,8 +122,8 @@ update = extend_schema(
     request=TokenRequest,
     examples=[REQUEST],
     responses={
-        200: _data("NamedTokens", Row, "The token as it is now.", EXAMPLE),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LARGE | AWAY),
+        200: _data(Rows, "The token as it is now.", EXAMPLE),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | FAULT),
     },
 )
 destroy = extend_schema(
@@ -99,11 +131,10 @@ destroy = extend_schema(
     tags=TAGS,
     summary="Delete a token",
     description="The token stops working at once and its name is free again.",
-    request=NameRequest,
-    examples=[OpenApiExample("example", {"name": "example"}, request_only=True)],
+    extensions=request_body(NameRequest, {"name": "example"}),
     responses={
-        200: _data("NamedTokens", Row, "The token that went.", EXAMPLE | {"state": "revoked"}),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LARGE | AWAY),
+        200: _data(Rows, "The token that went.", EXAMPLE | {"state": "revoked"}),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | FAULT),
     },
 )
 retrieve_value = extend_schema(
@@ -113,8 +144,8 @@ retrieve_value = extend_schema(
     description="Asks for write permission: else a read token could fetch a write token.",
     parameters=[ValueQuery],
     responses={
-        200: _data("NamedTokenValues", Value, "The value.", {"token": "eyJhbGciOi…"}),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | AWAY),
+        200: _data(Values, "The value.", {"token": "eyJhbGciOi…"}),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | FAULT),
     },
 )
 

@@ -1,4 +1,4 @@
-"""The verbs of named tokens: mint, update, revoke, find, verify. API, admin and commands call these and nothing else."""
+"""The verbs of named tokens: mint, update, revoke, read back, verify. API, admin and commands call nothing else."""
 
 import uuid
 from dataclasses import dataclass

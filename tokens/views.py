@@ -26,7 +26,7 @@ class MayCall(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the bearer may make this call; nobody may without one (401)."""
-        token = request.user
+        token: Any = request.user
         if not isinstance(token, NamedToken):
             return False
         if request.method not in {"HEAD", "OPTIONS"}:
@@ -44,7 +44,8 @@ class TokenAPI(ViewSetMixin, API):
     @property
     def actor(self) -> Actor:
         """The bearer, as the audit log names it."""
-        return actor_of(self.request, kind=NamedToken.kind, id=str(self.request.user.pk), label=self.request.user.name)
+        token: Any = self.request.user
+        return actor_of(self.request, kind=NamedToken.kind, id=str(token.pk), label=token.name)
 
 
 class TokenViewSet(TokenAPI):

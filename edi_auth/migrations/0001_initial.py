@@ -3,101 +3,199 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import edi_auth.models
 from django.db import migrations, models
+
+import edi_auth.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Profile',
+            name="Profile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('edi_id', models.CharField(editable=False, max_length=44, unique=True, verbose_name='EDI-ID')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
-                ('locked_at', models.DateTimeField(blank=True, db_index=True, editable=False, null=True)),
-                ('idp', models.CharField(choices=[('ldap', 'LDAP'), ('google', 'Google'), ('orcid', 'ORCID'), ('github', 'GitHub'), ('microsoft', 'Microsoft')], max_length=16, verbose_name='identity provider')),
-                ('idp_uid', models.CharField(help_text='As the provider names it.', max_length=255, unique=True, validators=[django.core.validators.RegexValidator('^[^*\\x00-\\x1f\\x7f]+$', 'must not contain stars or control characters.'), edi_auth.models.not_reserved], verbose_name='identity')),
-                ('common_name', models.CharField(blank=True, max_length=255, validators=[django.core.validators.RegexValidator('^[^\\x00-\\x1f\\x7f]*$', 'must not contain control characters.')])),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='e-mail')),
-                ('is_email_enabled', models.BooleanField(default=False, verbose_name='e-mail notifications')),
-                ('is_email_verified', models.BooleanField(default=False, verbose_name='e-mail verified')),
-                ('tokens_valid_after', models.DateTimeField(blank=True, db_index=True, editable=False, null=True)),
-                ('links', models.ManyToManyField(blank=True, to='edi_auth.profile', verbose_name='linked profiles')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("edi_id", models.CharField(editable=False, max_length=44, unique=True, verbose_name="EDI-ID")),
+                ("created_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
+                ("locked_at", models.DateTimeField(blank=True, db_index=True, editable=False, null=True)),
+                (
+                    "idp",
+                    models.CharField(
+                        choices=[
+                            ("ldap", "LDAP"),
+                            ("google", "Google"),
+                            ("orcid", "ORCID"),
+                            ("github", "GitHub"),
+                            ("microsoft", "Microsoft"),
+                        ],
+                        max_length=16,
+                        verbose_name="identity provider",
+                    ),
+                ),
+                (
+                    "idp_uid",
+                    models.CharField(
+                        help_text="As the provider names it.",
+                        max_length=255,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[^*\\x00-\\x1f\\x7f]+$", "must not contain stars or control characters."
+                            ),
+                            edi_auth.models.not_reserved,
+                        ],
+                        verbose_name="identity",
+                    ),
+                ),
+                (
+                    "common_name",
+                    models.CharField(
+                        blank=True,
+                        max_length=255,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[^\\x00-\\x1f\\x7f]*$", "must not contain control characters."
+                            )
+                        ],
+                    ),
+                ),
+                ("email", models.EmailField(blank=True, max_length=254, verbose_name="e-mail")),
+                ("is_email_enabled", models.BooleanField(default=False, verbose_name="e-mail notifications")),
+                ("is_email_verified", models.BooleanField(default=False, verbose_name="e-mail verified")),
+                ("tokens_valid_after", models.DateTimeField(blank=True, db_index=True, editable=False, null=True)),
+                ("links", models.ManyToManyField(blank=True, to="edi_auth.profile", verbose_name="linked profiles")),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Group',
+            name="Group",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('edi_id', models.CharField(editable=False, max_length=44, unique=True, verbose_name='EDI-ID')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
-                ('locked_at', models.DateTimeField(blank=True, db_index=True, editable=False, null=True)),
-                ('name', models.CharField(max_length=255, unique=True, validators=[django.core.validators.RegexValidator('^[^\\x00-\\x1f\\x7f]*$', 'must not contain control characters.')])),
-                ('members', models.ManyToManyField(blank=True, related_name='principal_groups', to='edi_auth.profile')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("edi_id", models.CharField(editable=False, max_length=44, unique=True, verbose_name="EDI-ID")),
+                ("created_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
+                ("locked_at", models.DateTimeField(blank=True, db_index=True, editable=False, null=True)),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=255,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[^\\x00-\\x1f\\x7f]*$", "must not contain control characters."
+                            )
+                        ],
+                    ),
+                ),
+                ("members", models.ManyToManyField(blank=True, related_name="principal_groups", to="edi_auth.profile")),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
-                ('starts_at', models.DateTimeField(blank=True, null=True, verbose_name='valid from')),
-                ('expires_at', models.DateTimeField(blank=True, db_index=True, null=True, verbose_name='valid to')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('name', models.CharField(max_length=255, validators=[django.core.validators.RegexValidator('^[^\\x00-\\x1f\\x7f]*$', 'must not contain control characters.')])),
-                ('key_hash', models.CharField(editable=False, max_length=64, unique=True)),
-                ('preview', models.CharField(db_index=True, editable=False, max_length=5)),
-                ('use_count', models.PositiveBigIntegerField(default=0, editable=False)),
-                ('group', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='edi_auth.group')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='edi_auth.profile')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
+                ("starts_at", models.DateTimeField(blank=True, null=True, verbose_name="valid from")),
+                ("expires_at", models.DateTimeField(blank=True, db_index=True, null=True, verbose_name="valid to")),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=255,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[^\\x00-\\x1f\\x7f]*$", "must not contain control characters."
+                            )
+                        ],
+                    ),
+                ),
+                ("key_hash", models.CharField(editable=False, max_length=64, unique=True)),
+                ("preview", models.CharField(db_index=True, editable=False, max_length=5)),
+                ("use_count", models.PositiveBigIntegerField(default=0, editable=False)),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="api_keys",
+                        to="edi_auth.group",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="api_keys", to="edi_auth.profile"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API key',
-                'ordering': ['-id'],
-                'abstract': False,
+                "verbose_name": "API key",
+                "ordering": ["-id"],
+                "abstract": False,
             },
         ),
         migrations.AddConstraint(
-            model_name='profile',
-            constraint=models.CheckConstraint(condition=models.Q(('edi_id__startswith', 'EDI-'), models.Q(('idp_uid', ''), _negated=True)), name='profile_identity'),
+            model_name="profile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("edi_id__startswith", "EDI-"), models.Q(("idp_uid", ""), _negated=True)),
+                name="profile_identity",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='profile',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('idp', 'google'), _negated=True), models.Q(('email', ''), _negated=True), _connector='OR'), name='profile_google_has_email'),
+            model_name="profile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("idp", "google"), _negated=True), models.Q(("email", ""), _negated=True), _connector="OR"
+                ),
+                name="profile_google_has_email",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='group',
-            constraint=models.CheckConstraint(condition=models.Q(('edi_id__startswith', 'EDI-'), models.Q(('name', ''), _negated=True)), name='group_identity'),
+            model_name="group",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("edi_id__startswith", "EDI-"), models.Q(("name", ""), _negated=True)),
+                name="group_identity",
+            ),
         ),
         migrations.AddIndex(
-            model_name='apikey',
-            index=models.Index(fields=['revoked_at', 'is_active', 'expires_at'], name='apikey_state'),
+            model_name="apikey",
+            index=models.Index(fields=["revoked_at", "is_active", "expires_at"], name="apikey_state"),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at__isnull', True)), fields=('owner', 'name'), name='apikey_name', violation_error_message='The owner has a key of that name already.'),
+            model_name="apikey",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("revoked_at__isnull", True)),
+                fields=("owner", "name"),
+                name="apikey_name",
+                violation_error_message="The owner has a key of that name already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='apikey_name_not_empty'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("name", ""), _negated=True), name="apikey_name_not_empty"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('starts_at__isnull', True), ('expires_at__isnull', True), ('expires_at__gt', models.F('starts_at')), _connector='OR'), name='apikey_valid_from_before_to'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("starts_at__isnull", True),
+                    ("expires_at__isnull", True),
+                    ("expires_at__gt", models.F("starts_at")),
+                    _connector="OR",
+                ),
+                name="apikey_valid_from_before_to",
+            ),
         ),
     ]

@@ -6,54 +6,73 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Publisher',
+            name="Publisher",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
-                ('starts_at', models.DateTimeField(blank=True, null=True, verbose_name='valid from')),
-                ('expires_at', models.DateTimeField(blank=True, db_index=True, null=True, verbose_name='valid to')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('name', models.CharField(max_length=255, unique=True)),
-                ('key_hash', models.CharField(editable=False, max_length=64, unique=True)),
-                ('preview', models.CharField(editable=False, max_length=5)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
+                ("starts_at", models.DateTimeField(blank=True, null=True, verbose_name="valid from")),
+                ("expires_at", models.DateTimeField(blank=True, db_index=True, null=True, verbose_name="valid to")),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("name", models.CharField(max_length=255, unique=True)),
+                ("key_hash", models.CharField(editable=False, max_length=64, unique=True)),
+                ("preview", models.CharField(editable=False, max_length=5)),
             ],
             options={
-                'ordering': ['name'],
-                'abstract': False,
-                'indexes': [models.Index(fields=['revoked_at', 'is_active', 'expires_at'], name='publisher_state')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='publisher_name_not_empty')],
+                "ordering": ["name"],
+                "abstract": False,
+                "indexes": [models.Index(fields=["revoked_at", "is_active", "expires_at"], name="publisher_state")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("name", ""), _negated=True), name="publisher_name_not_empty"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PerformanceToken',
+            name="PerformanceToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
-                ('starts_at', models.DateTimeField(blank=True, null=True, verbose_name='valid from')),
-                ('expires_at', models.DateTimeField(blank=True, db_index=True, null=True, verbose_name='valid to')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('serial', models.CharField(editable=False, max_length=40, unique=True, verbose_name='s')),
-                ('duration', models.CharField(editable=False, max_length=16, verbose_name='d')),
-                ('is_admin', models.BooleanField(default=True, editable=False, verbose_name='admin')),
-                ('publisher', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='performance_tokens', to='podcast_perf.publisher')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
+                ("starts_at", models.DateTimeField(blank=True, null=True, verbose_name="valid from")),
+                ("expires_at", models.DateTimeField(blank=True, db_index=True, null=True, verbose_name="valid to")),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("serial", models.CharField(editable=False, max_length=40, unique=True, verbose_name="s")),
+                ("duration", models.CharField(editable=False, max_length=16, verbose_name="d")),
+                ("is_admin", models.BooleanField(default=True, editable=False, verbose_name="admin")),
+                (
+                    "publisher",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="performance_tokens",
+                        to="podcast_perf.publisher",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'abstract': False,
-                'indexes': [models.Index(fields=['revoked_at', 'is_active', 'expires_at'], name='performancetoken_state')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at')), ('expires_at__isnull', False)), name='performancetoken_expires')],
+                "ordering": ["-id"],
+                "abstract": False,
+                "indexes": [
+                    models.Index(fields=["revoked_at", "is_active", "expires_at"], name="performancetoken_state")
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("expires_at__gt", models.F("created_at")), ("expires_at__isnull", False)),
+                        name="performancetoken_expires",
+                    )
+                ],
             },
         ),
     ]

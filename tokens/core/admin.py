@@ -1,4 +1,4 @@
-"""The admin of every credential: masked columns, minting with the secret shown once, revoking and switching. No deletion."""
+"""The admin of every credential: masked columns, minting with the secret shown once, revoking. No deletion."""
 
 from typing import Any, ClassVar
 
@@ -51,7 +51,8 @@ class StateFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """The rows in the state that was chosen."""
-        return queryset.in_state(State(self.value())) if self.value() in State.values else queryset
+        state = self.value()
+        return queryset.in_state(State(state)) if state in State.values else queryset
 
 
 class RegistryAdmin(ModelAdmin):

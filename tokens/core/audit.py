@@ -19,8 +19,8 @@ class Action(StrEnum):
 class Actor:
     """Who asks for something, and by which way.
 
-    `kind` is what the actor is (`operator`, `named_token`, `publisher`, `command`, `public`, `system`), `channel` the way
-    (`api`, `admin`, `command`, `system`).
+    `kind` is what the actor is (`operator`, `named_token`, `publisher`, `command`, `public`, `system`), `channel` the
+    way (`api`, `admin`, `command`, `system`).
     """
 
     kind: str

@@ -9,7 +9,6 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from tokens.core import errors, kinds
-from tokens.core.http import BEARER_REFUSED
 from tokens.core.models import Credential
 
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *")
@@ -27,7 +26,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         match = BEARER.fullmatch(header)
         if match is None:
-            raise AuthenticationFailed(BEARER_REFUSED)
+            raise AuthenticationFailed
         return self.judge(match[1])
 
     def judge(self, raw: str) -> tuple[Credential, Any]:
@@ -35,7 +34,7 @@ class BearerAuthentication(BaseAuthentication):
         try:
             description = kinds.get(self.kind).verify(raw, timezone.now())
         except (errors.InvalidCredential, errors.Forbidden):
-            raise AuthenticationFailed(BEARER_REFUSED) from None
+            raise AuthenticationFailed from None
         assert description.row is not None  # noqa: S101 — bearers are of a kind that keeps rows
         return description.row, description
 

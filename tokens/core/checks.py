@@ -1,9 +1,11 @@
 """System checks of what all apps share, one function and one id each."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
 
 def weak_secret(name: str, *, id: str) -> list[CheckMessage]:
@@ -23,8 +25,9 @@ def weak_secret(name: str, *, id: str) -> list[CheckMessage]:
 @register(Tags.security)
 def check_secret_key(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """`tokens.E001`: there is no SECRET_KEY."""
-    if settings._wrapped.SECRET_KEY:
-        return []
+    with suppress(ImproperlyConfigured):
+        if settings.SECRET_KEY:
+            return []
     return [Error("SECRET_KEY is not set.", hint="Run: manage.py init", id="tokens.E001")]
 
 

@@ -1,11 +1,11 @@
-"""The base of the registry's commands: a table or a sentence for people, one JSON document, or a bare secret for pipes."""
+"""The base of the registry's commands: tables and sentences for people, JSON for programs, bare secrets for pipes."""
 
 import getpass
 import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
@@ -103,7 +103,7 @@ class RegistryCommand(BaseCommand):
         for row in rows:
             table.add_row(*(Text("-" if row[column] is None else str(row[column])) for column in columns))
         # Control characters of what is listed must not reach the terminal: rich's Text strips them.
-        Console(file=self.stdout, width=None if self.stdout.isatty() else 200).print(table)
+        Console(file=cast(IO[str], self.stdout), width=None if self.stdout.isatty() else 200).print(table)
 
 
 def duration(raw: str) -> timedelta:

@@ -32,7 +32,7 @@ class StrictCharField(serializers.CharField):
         return data
 
 
-class StrictBooleanField(serializers.Field[bool, bool, bool, bool]):
+class StrictBooleanField(serializers.BooleanField):
     """A JSON `true` or `false`."""
 
     default_error_messages = {  # noqa: RUF012 — DRF's own idiom: merged along the MRO, never changed
@@ -46,10 +46,6 @@ class StrictBooleanField(serializers.Field[bool, bool, bool, bool]):
         if not isinstance(data, bool):
             self.fail("invalid")
         return data
-
-    def to_representation(self, value: bool) -> bool:
-        """`value` itself."""
-        return value
 
 
 class NoUnknownFields:

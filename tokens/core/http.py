@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
@@ -18,8 +18,10 @@ from django.core.signals import got_request_exception
 from django.db import DatabaseError, OperationalError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -46,6 +48,7 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """The response to `request`."""
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         request.META["registry.request_id"] = request_id
@@ -65,7 +68,8 @@ def request_id(request: HttpRequest | Request) -> str:
 def client_address(request: HttpRequest | Request) -> str | None:
     """The address of the client, or None when the server was reached through something without one.
 
-    The peer's own address, unless the peer is one of `TRUSTED_PROXIES`: then the last entry of `X-Forwarded-For` that is not.
+    The peer's own address, unless the peer is one of `TRUSTED_PROXIES`: then the last entry of `X-Forwarded-For` that
+    is none of them.
     """
     hops = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     address = _parsed_address(request.META.get("REMOTE_ADDR", ""))
@@ -163,30 +167,30 @@ class Problem:
     detail: str = ""
 
 
+STATUSES: tuple[tuple[type[errors.RegistryError], int], ...] = (
+    (errors.Invalid, 400),
+    (errors.InvalidCredential, 401),
+    (errors.Forbidden, 403),
+    (errors.NotFound, 404),
+    (errors.AlreadyExists, 409),
+    (errors.NotConfigured, 500),
+)
+
+
 def problem_of(exc: Exception) -> Problem:
     """The HTTP status and the sentence for `exc`. Whatever nobody foresaw is a 500 whose text stays in the log."""
     match exc:
-        case errors.Invalid():
-            return Problem(400, str(exc), detail=exc.detail)
-        case errors.InvalidCredential():
-            return Problem(401, str(exc))
-        case errors.Forbidden():
-            return Problem(403, str(exc))
-        case errors.NotFound():
-            return Problem(404, str(exc))
-        case errors.AlreadyExists():
-            return Problem(409, str(exc))
-        case errors.NotConfigured():
-            return Problem(500, str(exc))
         case errors.Unavailable() | OperationalError():
             return Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
+        case errors.RegistryError():
+            status = next((status for kind, status in STATUSES if isinstance(exc, kind)), 500)
+            return Problem(status, str(exc), detail=getattr(exc, "detail", ""))
         case exceptions.ValidationError():
             return Problem(400, _first_sentence(exc.detail))
-        case exceptions.NotAuthenticated():
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return Problem(401, BEARER_REFUSED, {"WWW-Authenticate": getattr(exc, "auth_header", "Bearer")})
         case exceptions.APIException():
-            header = getattr(exc, "auth_header", None)
-            return Problem(exc.status_code, str(exc.detail), {"WWW-Authenticate": header} if header else {})
+            return Problem(exc.status_code, str(exc.detail))
         case RequestDataTooBig():
             return Problem(413, TooLarge.default_detail)
         case UnreadablePostError():
@@ -214,7 +218,9 @@ def exception_handler(
         problem = problem_of(exc)
         request, view = context["request"], context["view"]
         if problem.status == 500 and not isinstance(exc, errors.NotConfigured | exceptions.APIException):
-            log.error("%s in %s, request %s", type(exc).__name__, type(view).__name__, request_id(request), exc_info=exc)
+            log.error(
+                "%s in %s, request %s", type(exc).__name__, type(view).__name__, request_id(request), exc_info=exc
+            )
             got_request_exception.send(sender=type(view), request=request)
         elif isinstance(exc, DatabaseError):
             log.warning("database unavailable (%s), request %s", type(exc).__name__, request_id(request))
@@ -224,13 +230,13 @@ def exception_handler(
 
 
 class API(APIView):
-    """The base of every API view. A subclass names its dialect's exception handler and, if it has more, its renderers."""
+    """The base of every API view. A subclass names the exception handler, and the renderers, of its dialect."""
 
     parser_classes = (JSONBodyParser,)
-    renderer_classes: ClassVar[tuple[type[BaseRenderer], ...]] = (JSONRenderer,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     content_negotiation_class = Negotiation
-    authentication_classes: ClassVar[tuple[type, ...]] = ()
-    permission_classes: ClassVar[tuple[type, ...]] = ()
+    authentication_classes: Sequence[type[BaseAuthentication]] = ()
+    permission_classes: Sequence[type[BasePermission]] = ()
     metadata_class = None
     format_kwarg = None
     handler: ClassVar[Callable[[Exception, dict[str, Any]], Response]]
@@ -250,7 +256,7 @@ class API(APIView):
             return
         super().initial(request, *args, **kwargs)
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """The methods of this route in `Allow` (RFC 9110, section 9.3.7), and nothing else."""
         return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 

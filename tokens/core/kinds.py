@@ -18,8 +18,8 @@ from tokens.core.models import Credential
 class Description:
     """A verified credential in the words of RFC 7662, section 2.2.
 
-    `claims` holds `sub`, `iss`, `exp`, `iat` (seconds), `scope`, `client_id`, `username` as far as the kind has them; `row` is
-    the stored credential, None for kinds of which no row is kept.
+    `claims` holds `sub`, `iss`, `exp`, `iat` (seconds), `scope`, `client_id`, `username` as far as the kind has them;
+    `row` is the stored credential, None for kinds of which no row is kept.
     """
 
     kind: str

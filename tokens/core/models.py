@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from django.db import connections, models, router
 from django.db.models.sql import UpdateQuery
@@ -31,7 +31,10 @@ class State(models.TextChoices):
     ACTIVE = "active"
 
 
-class CredentialQuerySet(models.QuerySet["Credential"]):
+Row_co = TypeVar("Row_co", bound="Credential", covariant=True)
+
+
+class CredentialQuerySet(models.QuerySet[Row_co]):
     """Rows by state, through the one predicate of `Credential.obstacles`."""
 
     def usable(self, *, now: datetime | None = None) -> Self:
@@ -53,16 +56,19 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         `QuerySet.update` with the `RETURNING` that PostgreSQL and SQLite both have: finding a row, judging it and
         counting its use cannot be torn apart, and no lock outlives the statement.
         """
-        query = self.query.chain(UpdateQuery)
+        query = cast(UpdateQuery, self.query.chain(UpdateQuery))
         query.add_update_values(updates)
         connection = connections[router.db_for_write(self.model)]
         sql, params = query.get_compiler(connection=connection).as_sql()
-        quote, get_field = connection.ops.quote_name, self.model._meta.get_field
-        columns = ", ".join(quote(get_field(name).column) for name in fields)
+        columns = ", ".join(connection.ops.quote_name(_column(self.model, name)) for name in fields)
         with connection.cursor() as cursor:
             cursor.execute(f"{sql} RETURNING {columns}", params)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
+
+
+def _column(model: type[models.Model], name: str) -> str:
+    return str(cast("models.Field[Any, Any]", model._meta.get_field(name)).column)
 
 
 class Credential(models.Model):

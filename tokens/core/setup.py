@@ -27,13 +27,14 @@ class Run:
 class Setup:
     """The first-run steps of one app.
 
-    `secrets` maps variables of `.env` to functions that make a fresh value. `make_files()` writes the key files that are missing and
-    returns their paths. `make_rows(run)` runs after the migrations and makes the first rows, or none where there are some.
+    `secrets` maps variables of `.env` to functions that make a fresh value. `make_files()` writes the key files that are
+    missing and returns their paths. `make_rows(run)` runs after the migrations and makes the first rows, or none where
+    there are some.
     """
 
     secrets: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     make_files: Callable[[], list[Path]] = list
-    make_rows: Callable[[Run], list[Made]] = lambda run: []
+    make_rows: Callable[[Run], list[Made]] = lambda _run: []
 
 
 _setups: list[Setup] = []

@@ -43,10 +43,7 @@ class Command(RegistryCommand):
 
     def _make_secrets(self, path: Path) -> dict[str, str]:
         fresh = {
-            name: make()
-            for setup in all_setups()
-            for name, make in setup.secrets.items()
-            if name not in os.environ
+            name: make() for setup in all_setups() for name, make in setup.secrets.items() if name not in os.environ
         }
         if fresh:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
