@@ -27,7 +27,7 @@ class Run:
 class Setup:
     """The first-run steps of one app.
 
-    `secrets` maps variables of `.env` to functions that make a fresh value. `make_files()` writes the key files that are
+    `secrets` maps variables of `.env` to functions that make fresh values. `make_files()` writes the key files that are
     missing and returns their paths. `make_rows(run)` runs after the migrations and makes the first rows, or none where
     there are some.
     """
