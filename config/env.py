@@ -1,7 +1,10 @@
 """Reading settings from the environment: one function per sort of value, each refusing what makes no sense."""
 
+import io
+import ipaddress
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,12 +12,19 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+REMARK = re.compile(r"""(?m)^((?:export )?\w+=(?:'[^'\n]*'|"[^"\n]*"|[^'"\n].*?|))[ \t]+#.*$""")
+HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9a-fA-F:.]+\]")
 TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
 
 
 def load(path: Path) -> None:
-    """Read `path` into the environment, where a variable that is set already wins."""
-    environ.Env.read_env(path, parse_comments=True)
+    """Read `path` into the environment, where a variable that is set already wins.
+
+    A blank and a `#` begin a remark; django-environ by itself would keep the remark, or end `a#b` at `a`.
+    """
+    if path.is_file():
+        content = REMARK.sub(r"\1", path.read_text(encoding="utf-8"))
+        environ.Env.read_env(io.StringIO(content))
 
 
 def text(name: str, default: str = "") -> str:
@@ -52,12 +62,38 @@ def hours(name: str, default: str, *, high: int) -> str:
 
 
 def http_url(name: str, default: str) -> str:
-    """`name` as an http(s) URL; raises `ImproperlyConfigured` otherwise."""
+    """`name` as an http(s) URL without stars or blanks; raises `ImproperlyConfigured` otherwise."""
     value = text(name) or default
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s*]*)?", value):
         raise ImproperlyConfigured(f"{name} must be an http or https URL.")
     return value
+
+
+def host(name: str, default: str) -> str:
+    """`name` as a host or domain name; raises `ImproperlyConfigured` otherwise."""
+    value = text(name) or default
+    if not HOST.fullmatch(value):
+        raise ImproperlyConfigured(f"{name} must be a domain name.")
+    return value
+
+
+def hosts(name: str, default: str) -> list[str]:
+    """The comma-separated host names of `name`, as Django's `ALLOWED_HOSTS` has them (`*`, `.example.org`)."""
+    values = texts(name, default)
+    if not all(value == "*" or HOST.fullmatch(value.removeprefix(".")) for value in values):
+        raise ImproperlyConfigured(f"{name} must be host names, separated by commas.")
+    return values
+
+
+def networks(name: str) -> list[str]:
+    """The comma-separated addresses and CIDR ranges of `name`; raises `ImproperlyConfigured` for anything else."""
+    values = texts(name)
+    for value in values:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} must be addresses or networks, such as 192.0.2.0/24.") from None
+    return values
 
 
 def path(name: str, default: str, *, base: Path) -> Path:
@@ -80,7 +116,9 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     synchronisation (an acknowledged write survives a power cut) and immediate transactions.
     """
     try:
-        config = dict(environ.Env.db_url_config(text(name) or default))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            config = dict(environ.Env.db_url_config(text(name) or default))
     except (ValueError, KeyError, AttributeError, TypeError):
         raise ImproperlyConfigured(f"{name} is not a database URL.") from None
     engine = config.get("ENGINE")

@@ -13,7 +13,7 @@ VAR_DIR = BASE_DIR / "var"
 
 DEBUG = env.boolean("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY")
-ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PORT = env.integer("PORT", 7000, low=1, high=65535)
 WORKERS = env.integer("WORKERS", min(os.cpu_count() or 2, 8), low=1, high=256)
 THREADS = env.integer("THREADS", 4, low=1, high=128)
@@ -33,7 +33,7 @@ TOKENS_SECRET_KEY_FALLBACKS = tuple(env.texts("TOKENS_SECRET_KEY_FALLBACKS"))
 # EDI and PASTA tokens, `/auth/v1`
 EDI_JWT_PRIVATE_KEY_PATH = env.path("EDI_JWT_PRIVATE_KEY_PATH", "var/keys/edi.pem", base=BASE_DIR)
 EDI_JWT_ISSUER = env.http_url("EDI_JWT_ISSUER", "https://auth.edirepository.org")
-EDI_JWT_HOSTED_DOMAIN = env.text("EDI_JWT_HOSTED_DOMAIN", "edirepository.org")
+EDI_JWT_HOSTED_DOMAIN = env.host("EDI_JWT_HOSTED_DOMAIN", "edirepository.org")
 EDI_TOKEN_HOURS = env.integer("EDI_TOKEN_HOURS", 8, low=1, high=24 * 31)
 EDI_REVOCATION_SECONDS = env.integer("EDI_REVOCATION_SECONDS", 2, low=1, high=3600)
 PASTA_PRIVATE_KEY_PATH = env.path("PASTA_PRIVATE_KEY_PATH", "var/keys/pasta.pem", base=BASE_DIR)
@@ -101,9 +101,9 @@ USE_I18N = False
 APPEND_SLASH = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
-# Without a manifest (no `collectstatic` yet) the files are served from where the packages keep them.
-WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
+# Without STATIC_ROOT, the folder that `collectstatic` has filled, files are served from where the packages keep them.
+STATIC_ROOT = env.path("STATIC_ROOT", "var/static", base=BASE_DIR)
+WHITENOISE_USE_FINDERS = not env.text("STATIC_ROOT")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -147,7 +147,7 @@ SESSION_COOKIE_AGE = 8 * 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-TRUSTED_PROXIES = env.texts("TRUSTED_PROXIES")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
 
 MAX_BODY_BYTES = 64 * 1024

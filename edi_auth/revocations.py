@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 
 from edi_auth.models import Group, Profile
 from tokens.core.errors import Forbidden, Unavailable
@@ -98,7 +98,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
-            except (DatabaseError, InterfaceError) as exc:
+            except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:
                     log.warning(

@@ -11,5 +11,5 @@ urlpatterns = [
         name="named-tokens",
     ),
     path("_/token/value", views.ValueViewSet.as_view({"get": "retrieve"}), name="named-token-value"),
-    re_path(r"^_(/.*)?$", views.NotFoundView.as_view()),
+    re_path(r"(?s)^_(/.*)?\Z", views.NotFoundView.as_view()),
 ]

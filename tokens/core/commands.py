@@ -62,6 +62,8 @@ class RegistryCommand(BaseCommand):
             raise CommandError(str(exc)) from None
         except OperationalError as exc:
             raise CommandError(f"The database cannot be used: {str(exc).splitlines()[0]}") from None
+        except OSError as exc:
+            raise CommandError(f"{exc.filename}: {exc.strerror}") from None
 
     @property
     def actor(self) -> Actor:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, cast
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
@@ -80,7 +80,7 @@ def client_address(request: HttpRequest | Request) -> str | None:
 
 def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(raw)
+        address = ipaddress.ip_address(raw.partition("%")[0])
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)
@@ -180,7 +180,7 @@ STATUSES: tuple[tuple[type[errors.RegistryError], int], ...] = (
 def problem_of(exc: Exception) -> Problem:
     """The HTTP status and the sentence for `exc`. Whatever nobody foresaw is a 500 whose text stays in the log."""
     match exc:
-        case errors.Unavailable() | OperationalError():
+        case errors.Unavailable() | OperationalError() | InterfaceError():
             return Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
         case errors.RegistryError():
             status = next((status for kind, status in STATUSES if isinstance(exc, kind)), 500)
@@ -193,6 +193,8 @@ def problem_of(exc: Exception) -> Problem:
             return Problem(exc.status_code, str(exc.detail))
         case RequestDataTooBig():
             return Problem(413, TooLarge.default_detail)
+        case SuspiciousOperation():
+            return Problem(400, "The request is not acceptable.")
         case UnreadablePostError():
             return Problem(408, "The request body did not arrive.")
         case _:

@@ -3,13 +3,13 @@
 import base64
 import hashlib
 import hmac
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jwt
-import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -42,8 +42,12 @@ class KeyRing:
         self._headers = {"kid": keys[0].kid} if with_kid else None
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """`claims`, in the order given, as a compact JWS (RFC 7515) of the active key."""
-        return _jws.encode(orjson.dumps(claims), self.keys[0].signing, self.algorithm, headers=self._headers)
+        """`claims`, in the order given, as a compact JWS (RFC 7515) of the active key.
+
+        They go through the standard library's `json`: orjson would change or refuse integers above 64 bits.
+        """
+        payload = json.dumps(claims, separators=(",", ":")).encode()
+        return _jws.encode(payload, self.keys[0].signing, self.algorithm, headers=self._headers)
 
     def verify(self, raw: str) -> dict[str, Any]:
         """The claims of a token that a key of this ring signed with this ring's algorithm.
@@ -58,7 +62,7 @@ class KeyRing:
         for key in self._candidates(raw):
             try:
                 payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
-                claims = orjson.loads(payload)
+                claims = json.loads(payload)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):

@@ -31,7 +31,9 @@ class Command(RegistryCommand):
         fresh = self._make_secrets(settings.ENV_FILE)
         files = [path for setup in all_setups() for path in setup.make_files()]
         settings.VAR_DIR.mkdir(exist_ok=True, mode=0o700)
-        settings.STATIC_ROOT.mkdir(exist_ok=True, parents=True)
+        if settings.WHITENOISE_USE_FINDERS:
+            settings.STATIC_ROOT.mkdir(exist_ok=True, parents=True)
+        os.umask(0o077)
         call_command("migrate", verbosity=0, interactive=False)
         run = Run(base_url=f"http://127.0.0.1:{settings.PORT}", fresh=fresh, is_demo=options["demo"])
         made = [thing for setup in all_setups() for thing in setup.make_rows(run)]

@@ -1,11 +1,16 @@
 """`manage.py serve`."""
 
 import os
+import re
 import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+
+from tokens.core.commands import Usage
+
+BIND = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})|unix:.+")
 
 
 class Command(BaseCommand):
@@ -37,6 +42,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Become gunicorn, with the configuration in `config/gunicorn.py`."""
+        match = BIND.fullmatch(options["bind"])
+        if match is None or int(match[2] or 0) > 65535:
+            raise Usage("--bind must be HOST:PORT, for example 0.0.0.0:7000.")
+        if not 1 <= options["workers"] <= 256:
+            raise Usage("--workers must be a whole number from 1 to 256.")
         config = settings.BASE_DIR / "config" / "gunicorn.py"
         command = [sys.executable, "-m", "gunicorn", "--config", str(config)]
         command += ["--bind", options["bind"], "--workers", str(options["workers"]), "config.wsgi"]

@@ -1,0 +1,71 @@
+# `make` lists what there is. Needs make, Python 3.11 or newer with venv, and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all:
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format requirements clean
+
+help: ## List the targets
+	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Whoever has HTTPS in front says HTTPS_ONLY=true.
+run: export HTTPS_ONLY ?= false
+run: $(VENV)/.runtime ## Make what is missing (secrets, keys, database, a demo) and serve
+	@$(BIN)/python manage.py init --demo
+	@$(BIN)/python manage.py serve
+
+test: $(VENV)/.development ## Run all tests on SQLite, then on PostgreSQL, and show what they did not reach
+	$(BIN)/python -m pytest -n auto --cov --cov-report=
+	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest -n auto --cov --cov-append --cov-report=term
+
+# Django's own checks see neither .env nor var/, but a first run in a folder that is deleted afterwards.
+lint: export ENV_FILE = /dev/null
+lint: $(VENV)/.development ## Check style, types, directions of imports, migrations, and the settings for production
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM && \
+	manage() { \
+		echo "manage.py $$*" && \
+		env -i PATH="$$PATH" DEBUG=false ENV_FILE="$$folder/env" DATABASE_URL="sqlite:///$$folder/registry.sqlite3" \
+			EDI_JWT_PRIVATE_KEY_PATH="$$folder/edi.pem" PASTA_PRIVATE_KEY_PATH="$$folder/pasta.pem" \
+			$(BIN)/python manage.py "$$@"; \
+	} && \
+	manage init >"$$folder/log" && \
+	manage makemigrations --check --dry-run && \
+	manage check --deploy --fail-level WARNING
+
+format: $(VENV)/.development ## Fix what can be fixed without thinking
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+requirements: $(VENV)/.development ## Pin the newest releases that requirements.in and requirements-dev.in allow
+	$(COMPILE) requirements.in --output-file requirements.txt
+	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+
+clean: ## Delete the virtual environment, caches and coverage; keep .env and var/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is missing or older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(BIN)/python
+	@echo "Installing $<"
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+	@echo "Installing $<"
+	@$(INSTALL) -r $<
+	@touch $@
