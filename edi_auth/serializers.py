@@ -10,7 +10,7 @@ from tokens.core.fields import StrictCharField
 class KeyRequest(serializers.Serializer[Any]):
     """The body of `getTokenByKey`."""
 
-    key = StrictCharField(max_length=1024, help_text="The API key.")
+    key = StrictCharField(allow_controls=True, help_text="The API key.")
 
 
 class RefreshRequest(serializers.Serializer[Any]):
@@ -19,6 +19,6 @@ class RefreshRequest(serializers.Serializer[Any]):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """The fields, whose documented names are no Python names."""
         return {
-            "pasta-token": StrictCharField(help_text="The PASTA token; it may have expired."),
-            "edi-token": StrictCharField(help_text="The EDI token; it must not have expired."),
+            "pasta-token": StrictCharField(allow_controls=True, help_text="The PASTA token; it may have expired."),
+            "edi-token": StrictCharField(allow_controls=True, help_text="The EDI token; it must not have expired."),
         }
