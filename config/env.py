@@ -5,6 +5,7 @@ import ipaddress
 import os
 import re
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,6 +62,17 @@ def hours(name: str, default: str, *, high: int) -> str:
     return value
 
 
+def lifetime(name: str) -> timedelta | None:
+    """`name` as a number of days or hours (`90d`, `12h`); None when it is empty."""
+    value = text(name)
+    if not value:
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([dh])", value)
+    if match is None:
+        raise ImproperlyConfigured(f"{name} must be a number of days or hours, such as 90d or 12h, or empty.")
+    return timedelta(days=int(match[1])) if match[2] == "d" else timedelta(hours=int(match[1]))
+
+
 def http_url(name: str, default: str) -> str:
     """`name` as an http(s) URL without stars or blanks; raises `ImproperlyConfigured` otherwise."""
     value = text(name) or default
@@ -106,7 +118,10 @@ def cache(name: str) -> dict[str, Any]:
     value = text(name) or "locmemcache://"
     if urlsplit(value).scheme not in {"redis", "rediss", "locmemcache"}:
         raise ImproperlyConfigured(f"{name} must be a redis:// or rediss:// URL, or empty.")
-    return dict(environ.Env.cache_url_config(value))
+    config = dict(environ.Env.cache_url_config(value))
+    if not value.startswith("locmem"):
+        config.setdefault("OPTIONS", {}).update({"socket_timeout": 0.5, "socket_connect_timeout": 0.5})
+    return config
 
 
 def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, Any]:

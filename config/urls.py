@@ -10,6 +10,7 @@ from tokens.core.http import Negotiation
 urlpatterns = [
     path("", include("podcast_perf.urls")),
     path("", include("tokens.urls")),
+    path("", include("tokens.oauth.urls")),
     path("", include("edi_auth.urls")),
     path("", views.landing, name="landing"),
     path("admin/", admin.site.urls),

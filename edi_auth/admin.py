@@ -109,9 +109,7 @@ class ApiKeyAdmin(CredentialAdmin):
     def add(self, request: HttpRequest, form: Any) -> tuple[ApiKey, str]:
         """Mint it."""
         given = dict(form.cleaned_data)
-        is_active = given.pop("is_active")
         minted = services.mint_key(given.pop("name"), actor=operator(request), **given)
-        self.change(request, minted.key, {"is_active": is_active})
         return minted.key, minted.secret
 
     def change(self, request: HttpRequest, row: ApiKey, changes: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The claims of EDI tokens: made for a profile or a group, renewed, and judged. Nothing here signs or queries."""
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -51,22 +52,48 @@ def of_group(group: Group, *, now: datetime) -> dict[str, Any]:
 
 
 def _issued(now: datetime) -> dict[str, Any]:
-    return {"iss": settings.EDI_JWT_ISSUER, "hd": settings.EDI_JWT_HOSTED_DOMAIN, **_times(now)}
+    issuer = {"iss": settings.EDI_JWT_ISSUER, "hd": settings.EDI_JWT_HOSTED_DOMAIN}
+    began = {"auth_time": int(now.timestamp())} if settings.EDI_MAX_SESSION_HOURS else {}
+    return issuer | began | _times(now, session_end=session_end(began))
 
 
-def _times(now: datetime) -> dict[str, int]:
+def session_end(claims: dict[str, Any]) -> float:
+    """The moment (seconds) when a chain of refreshes ends: `EDI_MAX_SESSION_HOURS` after its `auth_time` (RFC 9068).
+
+    A token from before there was a limit counts from its `iat`.
+    """
+    if not settings.EDI_MAX_SESSION_HOURS or not claims:
+        return math.inf
+    began: Any = claims.get("auth_time")
+    if type(began) not in (int, float):
+        began = claims["iat"]
+    return float(began) + settings.EDI_MAX_SESSION_HOURS * 3600
+
+
+def _times(now: datetime, *, session_end: float) -> dict[str, int]:
     issued = int(now.timestamp())
-    return {"iat": issued, "nbf": issued, "exp": issued + settings.EDI_TOKEN_HOURS * 3600}
+    return {"iat": issued, "nbf": issued, "exp": int(min(issued + settings.EDI_TOKEN_HOURS * 3600, session_end))}
 
 
-def renewed(claims: dict[str, Any], *, now: datetime) -> dict[str, Any]:
-    """`claims`, those included that this version does not know, with new times."""
-    return claims | _times(now)
+def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dict[str, Any]:
+    """`claims`, those included that this version does not know, with new times.
+
+    `iat` is not later than `known_until`, the moment (seconds) up to which revocations are known: or else a refresh
+    made before a revocation is known would give a token that seems younger than the revocation.
+
+    Raises `InvalidCredential` when the session is over.
+    """
+    end = session_end(claims)
+    if now.timestamp() >= end:
+        raise InvalidCredential("The session is over; a new one begins with the API key.")
+    began = {"auth_time": claims.get("auth_time", claims["iat"])} if settings.EDI_MAX_SESSION_HOURS else {}
+    issued = int(max(claims["iat"], min(now.timestamp(), known_until)))
+    return claims | began | _times(now, session_end=end) | {"iat": issued, "nbf": issued}
 
 
-def pasta_ttl(now: datetime) -> int:
+def pasta_ttl(now: datetime, *, session_end: float = math.inf) -> int:
     """The moment of expiry of a PASTA token made now, in milliseconds."""
-    return int(now.timestamp() * 1000) + settings.EDI_TOKEN_HOURS * 3_600_000
+    return int(min(now.timestamp() + settings.EDI_TOKEN_HOURS * 3600, session_end) * 1000)
 
 
 def check(claims: dict[str, Any], *, now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
-from tokens.core.models import Credential, State
+from tokens.core.models import Recorded, RotatableCredential, State
 
 # A star would end the first part of a PASTA token's text, a control character would end a header line.
 no_stars = RegexValidator(r"^[^*\x00-\x1f\x7f]+$", "must not contain stars or control characters.")
@@ -45,12 +45,13 @@ class Idp(models.TextChoices):
     MICROSOFT = "microsoft", "Microsoft"
 
 
-class Principal(models.Model):
-    """What profiles and groups share: an EDI-ID, and the lock."""
+class Principal(Recorded):
+    """What profiles and groups share: an EDI-ID, the lock, and the moment from before which no token counts."""
 
     edi_id = models.CharField("EDI-ID", max_length=44, unique=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
     locked_at = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
+    tokens_valid_after = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
 
     class Meta:
         abstract = True
@@ -59,9 +60,18 @@ class Principal(models.Model):
 class Profile(Principal):
     """A person's identity with one identity provider."""
 
-    kind: ClassVar[str] = "profile"
+    kind = "profile"
     audit_fields: ClassVar[tuple[str, ...]] = (
-        *("edi_id", "idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified"),
+        *(
+            "edi_id",
+            "idp",
+            "idp_uid",
+            "common_name",
+            "email",
+            "is_email_enabled",
+            "is_email_verified",
+            "is_administrator",
+        ),
         *("link_ids", "locked_at", "tokens_valid_after"),
     )
 
@@ -77,7 +87,7 @@ class Profile(Principal):
     email = models.EmailField("e-mail", blank=True)
     is_email_enabled = models.BooleanField("e-mail notifications", default=False)
     is_email_verified = models.BooleanField("e-mail verified", default=False)
-    tokens_valid_after = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
+    is_administrator = models.BooleanField("administrator", default=False)
     links = models.ManyToManyField("self", blank=True, verbose_name="linked profiles")
 
     class Meta:
@@ -108,8 +118,8 @@ class Profile(Principal):
 class Group(Principal):
     """A group of profiles, which can have API keys of its own."""
 
-    kind: ClassVar[str] = "group"
-    audit_fields: ClassVar[tuple[str, ...]] = ("edi_id", "name", "member_ids", "locked_at")
+    kind = "group"
+    audit_fields: ClassVar[tuple[str, ...]] = ("edi_id", "name", "member_ids", "locked_at", "tokens_valid_after")
 
     name = models.CharField(max_length=255, unique=True, validators=[plain])
     members = models.ManyToManyField(Profile, blank=True, related_name="principal_groups")
@@ -131,11 +141,15 @@ class Group(Principal):
         return sorted(self.members.values_list("edi_id", flat=True))
 
 
-class ApiKey(Credential):
+class ApiKey(RotatableCredential):
     """A key that its owner exchanges for tokens, the owner's own or those of a group."""
 
     kind = "api_key"
-    audit_fields: ClassVar[tuple[str, ...]] = ("name", "preview", "owner_id", "group_id", *Credential.audit_fields)
+    fingerprint_field = "key_hash"
+    audit_fields: ClassVar[tuple[str, ...]] = (
+        *("name", "preview", "owner_id", "group_id"),
+        *RotatableCredential.audit_fields,
+    )
 
     name = models.CharField(max_length=255, validators=[plain])
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
@@ -144,7 +158,7 @@ class ApiKey(Credential):
     group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="api_keys")
     use_count = models.PositiveBigIntegerField(default=0, editable=False)
 
-    class Meta(Credential.Meta):
+    class Meta(RotatableCredential.Meta):
         ordering = ["-id"]
         verbose_name = "API key"
         constraints = [

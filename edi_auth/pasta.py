@@ -78,6 +78,12 @@ def _load_keys(path: Path) -> Keys:
     return Keys(active, (active.public_key(), *others))
 
 
+def looks_like(raw: str) -> bool:
+    """Whether `raw` has the two parts of a PASTA token, whose text is longer than any random key."""
+    encoded, separator, _ = raw.partition("-")
+    return bool(separator) and len(encoded) >= 40
+
+
 def sign(token: PastaToken) -> str:
     """`token` as it goes over the wire."""
     encoded = base64.b64encode(token.text.encode())

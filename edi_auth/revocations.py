@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from edi_auth.models import Group, Profile
 from tokens.core.errors import Forbidden, Unavailable
@@ -33,11 +33,12 @@ class Revocation:
 
 
 class Snapshot:
-    """The revocations as the database had them a few seconds ago."""
+    """The revocations as the database had them a few seconds ago, at `known_until` (seconds since the epoch)."""
 
     def __init__(self) -> None:
         self._revocations: Mapping[str, Revocation] = {}
         self._loaded_at: float | None = None
+        self.known_until = 0.0
         self._has_loaded = threading.Event()
         self._lock = threading.Lock()
         self._pid = 0
@@ -54,12 +55,16 @@ class Snapshot:
     def check(self, principal: str, issued_at: float) -> None:
         """Whether a token of `principal` (an EDI-ID) made at `issued_at` (seconds) still counts.
 
-        Raises `Forbidden` if not, and `Unavailable` while no snapshot could be read since the process began.
+        Raises `Forbidden` if not, and `Unavailable` while no snapshot could be read since the process began, or when
+        the last one is older than `EDI_REVOCATION_MAX_AGE`.
         """
         if self._loaded_at is None:
             self.start()
             if not self._has_loaded.wait(FIRST_SNAPSHOT_SECONDS):
                 raise Unavailable("The revocations are not known yet.")
+        age, oldest = self.age(), settings.EDI_REVOCATION_MAX_AGE
+        if oldest and (age is None or age > oldest):
+            raise Unavailable("The revocations are not known well enough.")
         revocation = self._revocations.get(principal)
         if revocation is None:
             return
@@ -74,22 +79,15 @@ class Snapshot:
 
     def renew(self) -> None:
         """Read the snapshot now. Raises Django's database errors."""
-        begun = time.monotonic()
-        locked = (edi_id for edi_id in Group.objects.filter(locked_at__isnull=False).values_list("edi_id", flat=True))
-        profiles = Profile.objects.filter(locked_at__isnull=False) | Profile.objects.filter(
-            tokens_valid_after__isnull=False
-        )
-        rows = profiles.values_list("edi_id", "locked_at", "tokens_valid_after")
-        self._revocations = dict(
-            chain(
-                ((edi_id, Revocation(is_locked=True, tokens_valid_after=0)) for edi_id in locked),
-                (
-                    (edi_id, Revocation(locked_at is not None, valid_after.timestamp() if valid_after else 0))
-                    for edi_id, locked_at, valid_after in rows
-                ),
-            )
-        )
-        self._loaded_at = begun
+        begun, known_until = time.monotonic(), time.time()
+        revocations = {}
+        for model in (Profile, Group):
+            revoked = model._default_manager.filter(Q(locked_at__isnull=False) | Q(tokens_valid_after__isnull=False))
+            for edi_id, locked_at, valid_after in revoked.values_list("edi_id", "locked_at", "tokens_valid_after"):
+                after = valid_after.timestamp() if valid_after else 0.0
+                revocations[edi_id] = Revocation(is_locked=locked_at is not None, tokens_valid_after=after)
+        self._revocations = revocations
+        self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()
 
     def _renew_for_ever(self) -> None:

@@ -41,6 +41,7 @@ def _failures(method: str, **messages: str) -> dict[Any, OpenApiResponse]:
         403: "The credential was revoked, its owner is locked, or it is somebody else's.",
         408: "The body did not arrive.",
         413: "The body is over 64 KiB.",
+        429: "Too many failures from this address.",
         500: "A fault of the server; its log tells which.",
         503: "Something this needs is away; try again.",
     }
@@ -50,6 +51,7 @@ def _failures(method: str, **messages: str) -> dict[Any, OpenApiResponse]:
         403: messages["forbidden"],
         408: "The request body did not arrive.",
         413: "The request body is too large; at most 64 KiB are read.",
+        429: "Too many requests from this address; try again later.",
         500: "Internal server error",
         503: "The registry cannot be reached at the moment; try again.",
     }

@@ -3,13 +3,12 @@
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, transaction
-from django.db.models import F, Value
+from django.db import transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from edi_auth import claims, pasta
@@ -27,12 +26,12 @@ from edi_auth.models import (
 )
 from edi_auth.pasta import PastaToken
 from edi_auth.revocations import snapshot
-from tokens.core import audit, kinds
+from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
-from tokens.core.errors import AlreadyExists, Forbidden, Invalid, InvalidCredential, NotFound
+from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
-from tokens.core.models import Credential, State, digest
-from tokens.core.signing import KeyRing, ec_ring
+from tokens.core.models import CredentialQuerySet, State, digest, is_opaque
+from tokens.core.signing import KeyRing, ec_ring, jwk_of, unverified_claims
 
 T = TypeVar("T", Profile, Group, ApiKey)
 
@@ -49,8 +48,10 @@ class Action(audit.Action):
     UPDATE_GROUP = "edi_auth:group:update"
     LOCK_GROUP = "edi_auth:group:lock"
     UNLOCK_GROUP = "edi_auth:group:unlock"
+    END_GROUP_TOKENS = "edi_auth:group:end_tokens"
     MINT_KEY = "edi_auth:api_key:mint"
     UPDATE_KEY = "edi_auth:api_key:update"
+    ROTATE_KEY = "edi_auth:api_key:rotate"
     REVOKE_KEY = "edi_auth:api_key:revoke"
 
 
@@ -78,19 +79,15 @@ def ring() -> KeyRing:
     return ec_ring(settings.EDI_JWT_PRIVATE_KEY_PATH, setting="EDI_JWT_PRIVATE_KEY_PATH")
 
 
-def exchange(secret: str, *, now: datetime | None = None) -> TokenPair:
+def exchange(secret: str, *, address: str | None = None, now: datetime | None = None) -> TokenPair:
     """The tokens of an API key's owner, or of its group (`getTokenByKey`).
 
     One statement finds the key, judges it and counts its use; no lock is held while tokens are signed. Raises
     `InvalidCredential` for a key that is unknown, not yet valid or expired, `Forbidden` for one that was revoked or
-    switched off, or whose owner or group is locked.
+    switched off, whose owner or group is locked, or that may not be used from `address`.
     """
     now = now or timezone.now()
-    keys = ApiKey.objects.filter(key_hash=digest(secret))
-    used = keys.usable(now=now).update_returning(("owner", "group"), use_count=F("use_count") + 1, last_used_at=now)
-    if not used:
-        raise _refusal(keys.select_related("owner", "group").first(), now)
-    owner_id, group_id = used[0]
+    owner_id, group_id = _use(secret, address=address, now=now)
     if group_id is not None:
         group = Group.objects.get(pk=group_id)
         return TokenPair(
@@ -100,10 +97,34 @@ def exchange(secret: str, *, now: datetime | None = None) -> TokenPair:
     return tokens_of(Profile.objects.get(pk=owner_id), now=now)
 
 
-def _refusal(key: ApiKey | None, now: datetime) -> Exception:
-    if key is not None and key.state_at(now) in {State.REVOKED, State.LOCKED, State.INACTIVE}:
-        return Forbidden("The API key was revoked, or its owner is locked.")
-    return InvalidCredential("Invalid API key")
+def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int | None]:
+    """Count one use of an API key; the ids of its owner and its group. Raises what `exchange` does."""
+    keys = ApiKey.objects.filter(ApiKey.presented(digest(secret), now=now))
+    counted = _count(keys.usable(now=now).filter(allowed_networks=[]), secret, now=now)
+    if counted is None:
+        key = keys.select_related("owner", "group").first()
+        state = None if key is None else key.state_at(now)
+        if key is None or state in {State.PENDING, State.EXPIRED}:
+            raise InvalidCredential("Invalid API key")
+        if state != State.ACTIVE:
+            raise Forbidden("The API key was revoked, or its owner is locked.")
+        if not key.allows(address):
+            raise Forbidden("The API key may not be used from this address.")
+        counted = _count(keys.usable(now=now), secret, now=now)
+    if counted is None:
+        raise InvalidCredential("Invalid API key")
+    return counted
+
+
+def _count(keys: CredentialQuerySet[ApiKey], secret: str, *, now: datetime) -> tuple[int, int | None] | None:
+    is_current = Q(key_hash=digest(secret))
+    rows = keys.update_returning(
+        ("owner", "group"),
+        use_count=F("use_count") + 1,
+        last_used_at=Case(When(is_current, then=Value(now)), default=F("last_used_at")),
+        previous_last_used_at=Case(When(is_current, then=F("previous_last_used_at")), default=Value(now)),
+    )
+    return (rows[0][0], rows[0][1]) if rows else None
 
 
 def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
@@ -137,9 +158,9 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     claims.check_same_identity(edi_claims, token)
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
         snapshot.check(principal, edi_claims["iat"])
-    return TokenPair(
-        edi=ring().sign(claims.renewed(edi_claims, now=now)), pasta=pasta.sign(token.renewed(claims.pasta_ttl(now)))
-    )
+    renewed = claims.renewed(edi_claims, known_until=snapshot.known_until, now=now)
+    ttl = claims.pasta_ttl(now, session_end=claims.session_end(renewed))
+    return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
 
 def add_profile(
@@ -159,18 +180,18 @@ def add_profile(
         email=email,
         created_at=now or timezone.now(),
     )
-    _validate(profile)
     if idp == Idp.GOOGLE and not email:
         raise Invalid("email", "A Google profile needs an e-mail address.")
-    return _insert(profile, Action.ADD_PROFILE, actor=actor, taken=f"{idp_uid} has a profile already.")
+    taken = f"{idp_uid} has a profile already."
+    return lifecycle.insert(profile, Action.ADD_PROFILE, actor=actor, taken=taken, now=profile.created_at)
 
 
 def add_group(name: str, *, actor: Actor, members: Iterable[Profile] = (), now: datetime | None = None) -> Group:
     """A group with an EDI-ID of its own. Raises `AlreadyExists` and `Invalid`."""
     group = Group(name=name, edi_id=random_edi_id(), created_at=now or timezone.now())
-    _validate(group)
+    taken = f"There is a group named {name!r} already."
     with transaction.atomic():
-        _insert(group, Action.ADD_GROUP, actor=actor, taken=f"There is a group named {name!r} already.")
+        lifecycle.insert(group, Action.ADD_GROUP, actor=actor, taken=taken, now=group.created_at)
         update(group, actor=actor, members=members)
     return group
 
@@ -185,25 +206,16 @@ def set_locked(
         else (Action.LOCK_GROUP, Action.UNLOCK_GROUP)
     )
     now = now or timezone.now()
-    with transaction.atomic():
-        stored = type(principal).objects.select_for_update().get(pk=principal.pk)
-        if (stored.locked_at is not None) == is_locked:
-            return
-        before = audit.snapshot(stored)
-        stored.locked_at = now if is_locked else None
-        stored.save(update_fields=["locked_at"])
-        audit.record(lock if is_locked else unlock, stored, actor=actor, before=before, reason=reason, now=now)
+    if (principal.locked_at is not None) != is_locked:
+        changes = {"locked_at": now if is_locked else None}
+        _change(principal, lock if is_locked else unlock, changes, actor=actor, reason=reason, now=now)
 
 
-def end_tokens(profile: Profile, *, actor: Actor, reason: str = "", now: datetime | None = None) -> None:
-    """End all tokens that `profile` has been given up to now: no refresh takes them any more."""
+def end_tokens(principal: Profile | Group, *, actor: Actor, reason: str = "", now: datetime | None = None) -> None:
+    """End all tokens that a profile or group has been given up to now: no refresh takes them any more."""
     now = now or timezone.now()
-    with transaction.atomic():
-        stored = Profile.objects.select_for_update().get(pk=profile.pk)
-        before = audit.snapshot(stored)
-        stored.tokens_valid_after = now
-        stored.save(update_fields=["tokens_valid_after"])
-        audit.record(Action.END_TOKENS, stored, actor=actor, before=before, reason=reason, now=now)
+    action = Action.END_TOKENS if isinstance(principal, Profile) else Action.END_GROUP_TOKENS
+    _change(principal, action, {"tokens_valid_after": now}, actor=actor, reason=reason, now=now)
 
 
 def mint_key(
@@ -212,74 +224,80 @@ def mint_key(
     owner: Profile,
     actor: Actor,
     group: Group | None = None,
+    is_active: bool = True,
     starts_at: datetime | None = None,
     expires_at: datetime | None = None,
+    allowed_networks: Iterable[str] = (),
     now: datetime | None = None,
 ) -> Minted:
     """An API key of `owner`, or of `group` in the care of `owner`, valid from `starts_at` to `expires_at`.
 
-    Raises `AlreadyExists` when the owner has a key of that name, `Invalid` for what makes no sense.
+    None for `expires_at` means the lifetime in `API_KEY_DEFAULT_LIFETIME`, for ever when there is none. Raises
+    `AlreadyExists` when the owner has a key of that name, `Invalid` for what makes no sense.
     """
-    if starts_at and expires_at and expires_at <= starts_at:
-        raise Invalid("valid-to", "The key would end before it begins.")
-    secret = secrets.token_urlsafe(20)
-    while secret.startswith("-"):  # a command line would take it, or its preview, for an option
-        secret = secrets.token_urlsafe(20)
+    now = now or timezone.now()
+    if expires_at is None and settings.API_KEY_DEFAULT_LIFETIME is not None:
+        expires_at = now + settings.API_KEY_DEFAULT_LIFETIME
+    secret = fresh_key()
     key = ApiKey(
         name=name,
         key_hash=digest(secret),
         preview=secret[:5],
         owner=owner,
         group=group,
+        is_active=is_active,
         starts_at=starts_at,
-        expires_at=expires_at,
-        created_at=now or timezone.now(),
+        expires_at=_allowed(starts_at, expires_at, now=now),
+        allowed_networks=list(allowed_networks),
+        created_at=now,
     )
-    _validate(key)
-    _insert(key, Action.MINT_KEY, actor=actor, taken=f"{owner} has a key named {name!r} already.")
-    return Minted(key, secret)
+    taken = f"{owner} has a key named {name!r} already."
+    return Minted(lifecycle.insert(key, Action.MINT_KEY, actor=actor, taken=taken, now=now), secret)
+
+
+def rotate_key(
+    key: ApiKey, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
+) -> Minted:
+    """Give an API key a new secret; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
+    secret = fresh_key()
+    stored = lifecycle.rotate(
+        ApiKey.objects.filter(pk=key.pk),
+        Action.ROTATE_KEY,
+        {"key_hash": digest(secret), "preview": secret[:5]},
+        actor=actor,
+        missing="The API key is gone.",
+        grace=grace,
+        now=now or timezone.now(),
+    )
+    return Minted(stored, secret)
 
 
 def revoke_key(key: ApiKey, *, actor: Actor, reason: str = "", now: datetime | None = None) -> ApiKey:
     """End an API key for good. Revoking it again changes nothing."""
-    now = now or timezone.now()
-    with transaction.atomic():
-        stored = ApiKey.objects.select_for_update(of=("self",)).get(pk=key.pk)
-        if stored.revoked_at is None:
-            before = audit.snapshot(stored)
-            stored.revoked_at = now
-            stored.save(update_fields=["revoked_at"])
-            audit.record(Action.REVOKE_KEY, stored, actor=actor, before=before, reason=reason, now=now)
-    return stored
+    rows, now = ApiKey.objects.filter(pk=key.pk), now or timezone.now()
+    return lifecycle.revoke(
+        rows, Action.REVOKE_KEY, actor=actor, missing="The API key is gone.", reason=reason, now=now
+    )
 
 
-def update(row: Profile | Group | ApiKey, *, actor: Actor, **changes: Any) -> None:
+def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None = None, **changes: Any) -> None:
     """Change fields of a profile, group or API key; what is left out keeps its value. Identities never change.
 
     Raises `AlreadyExists` and `Invalid`.
     """
-    allowed, action = {
-        Profile: ({"common_name", "email", "is_email_enabled", "is_email_verified", "links"}, Action.UPDATE_PROFILE),
-        Group: ({"name", "members"}, Action.UPDATE_GROUP),
-        ApiKey: ({"name", "is_active", "starts_at", "expires_at"}, Action.UPDATE_KEY),
-    }[type(row)]
-    with transaction.atomic():
-        stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
-        before = audit.snapshot(stored)
-        for name in changes.keys() & allowed:
-            if stored._meta.get_field(name).many_to_many:
-                getattr(stored, name).set(changes[name])
-            else:
-                setattr(stored, name, changes[name])
-        if audit.snapshot(stored) == before:
-            return
-        _validate(stored)
-        try:
-            with transaction.atomic():
-                stored.save()
-        except IntegrityError:
-            raise AlreadyExists("That name is taken already.") from None
-        audit.record(action, stored, actor=actor, before=before)
+    now = now or timezone.now()
+    action = {Profile: Action.UPDATE_PROFILE, Group: Action.UPDATE_GROUP, ApiKey: Action.UPDATE_KEY}[type(row)]
+    if isinstance(row, ApiKey) and "expires_at" in changes:
+        _allowed(changes.get("starts_at", row.starts_at), changes["expires_at"], now=now)
+    _change(row, action, changes, actor=actor, now=now)
+
+
+def fresh_key() -> str:
+    """A new secret of an API key. It never begins with `-`: a command line would take its preview for an option."""
+    while True:
+        secret = secrets.token_urlsafe(20)
+        if not secret.startswith("-"):
+            return secret
 
 
 def profile_of(edi_id: str) -> Profile:
@@ -307,12 +325,15 @@ def key_of(preview_or_id: str) -> ApiKey:
 
 def find_key(raw: str) -> ApiKey | None:
     """The API key whose secret is `raw`, in whatever state."""
-    return ApiKey.objects.select_related("owner", "group").filter(key_hash=digest(raw)).first()
+    fingerprint = digest(raw)
+    keys = ApiKey.objects.select_related("owner", "group")
+    return keys.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).first()
 
 
 def verify_key(raw: str, now: datetime) -> Description:
     """The usable API key whose secret is `raw`. Raises `InvalidCredential`."""
-    key = find_key(raw)
+    keys = ApiKey.objects.select_related("owner", "group")
+    key = keys.filter(ApiKey.presented(digest(raw), now=now)).first()
     if key is None or not key.is_usable(now=now):
         raise InvalidCredential("The API key is not usable.")
     principal: Principal = key.group or key.owner
@@ -343,10 +364,47 @@ def verify_pasta(raw: str, now: datetime) -> Description:
     return Description(kind="pasta_token", token_type="PASTA", claims=shown)  # noqa: S106 — a type
 
 
-def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
-    """End this very API key."""
-    assert isinstance(row, ApiKey)  # noqa: S101 — the kind's own rows
+def find_edi(raw: str) -> Profile | Group | None:
+    """The profile or group that a genuine EDI token, expired or not, was made for. Raises `InvalidCredential`."""
+    return _principal(str(ring().verify(raw).get("sub")))
+
+
+def find_pasta(raw: str) -> Profile | Group | None:
+    """The profile that a genuine PASTA token, expired or not, was made for. Raises `InvalidCredential`."""
+    uid = pasta.verify(raw).uid
+    return _principal(edi_id_of(uid)) or Profile.objects.filter(idp=Idp.GOOGLE, email=uid).first()
+
+
+def _principal(edi_id: str) -> Profile | Group | None:
+    return Profile.objects.filter(edi_id=edi_id).first() or Group.objects.filter(edi_id=edi_id).first()
+
+
+def _revoke_key(row: ApiKey, actor: Actor, reason: str) -> None:
     revoke_key(row, actor=actor, reason=reason)
+
+
+def _end_tokens(row: Profile | Group, actor: Actor, reason: str) -> None:
+    end_tokens(row, actor=actor, reason=reason)
+
+
+def _change(
+    row: Profile | Group | ApiKey,
+    action: Action,
+    changes: dict[str, Any],
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str = "",
+) -> None:
+    rows: QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
+    missing = f"The {row._meta.verbose_name} is gone."
+    lifecycle.change(rows, action, changes, actor=actor, missing=missing, reason=reason, now=now)
+
+
+def _allowed(starts_at: datetime | None, expires_at: datetime | None, *, now: datetime) -> datetime | None:
+    if starts_at and expires_at and expires_at <= starts_at:
+        raise Invalid("valid-to", "The key would end before it begins.")
+    return lifecycle.check_lifetime(expires_at, settings.API_KEY_MAX_LIFETIME, field="valid-to", now=now)
 
 
 def _get(model: type[T], **lookup: str) -> T:
@@ -356,26 +414,32 @@ def _get(model: type[T], **lookup: str) -> T:
     return row
 
 
-def _validate(row: models.Model) -> None:
-    try:
-        row.clean_fields()
-    except ValidationError as exc:
-        name, messages = next(iter(exc.message_dict.items()))
-        raise Invalid(name, f"{name}: {messages[0]}") from None
-
-
-def _insert(row: T, action: Action, *, actor: Actor, taken: str) -> T:
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-            audit.record(action, row, actor=actor, now=row.created_at)
-    except IntegrityError:
-        raise AlreadyExists(taken) from None
-    return row
-
-
 KINDS = (
-    kinds.Kind(name=ApiKey.kind, label="API key", verify=verify_key, find=find_key, revoke=revoke_row, model=ApiKey),
-    kinds.Kind(name="edi_token", label="EDI token", verify=verify_edi),
-    kinds.Kind(name="pasta_token", label="PASTA token", verify=verify_pasta),
+    kinds.Kind(
+        name=ApiKey.kind,
+        label="API key",
+        looks_like=is_opaque,
+        verify=verify_key,
+        find=find_key,
+        revoke=_revoke_key,
+        model=ApiKey,
+    ),
+    kinds.Kind(
+        name="edi_token",
+        label="EDI token",
+        looks_like=lambda raw: "hd" in unverified_claims(raw),
+        verify=verify_edi,
+        find=find_edi,
+        revoke=_end_tokens,
+        public_keys=lambda: [{**jwk_of(key.verifying), "alg": "ES256"} for key in ring().keys],
+    ),
+    kinds.Kind(
+        name="pasta_token",
+        label="PASTA token",
+        looks_like=pasta.looks_like,
+        verify=verify_pasta,
+        find=find_pasta,
+        revoke=_end_tokens,
+        public_keys=lambda: [jwk_of(key) for key in pasta.keys().verifying],
+    ),
 )

@@ -7,7 +7,7 @@ from rest_framework.viewsets import ViewSetMixin
 
 from edi_auth import dialect, schema, services
 from edi_auth.serializers import KeyRequest, RefreshRequest
-from tokens.core.http import API, JSONRenderer, NotFoundAPI, validated
+from tokens.core.http import API, JSONRenderer, NotFoundAPI, client_address, validated
 
 KEY, REFRESH = KeyRequest(), RefreshRequest()
 
@@ -28,7 +28,7 @@ class KeyViewSet(AuthAPI):
     @schema.exchange
     def create(self, request: Request) -> Response:
         """POST: 200 with both tokens."""
-        pair = services.exchange(validated(KEY, request)["key"])
+        pair = services.exchange(validated(KEY, request)["key"], address=client_address(request))
         return dialect.answer("Token created successfully", self, pair)
 
 

@@ -47,12 +47,12 @@ class PublisherAdmin(CredentialAdmin):
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Publisher, str]:
         """Add it, with a fresh key unless it has one."""
-        given = form.cleaned_data["existing_key"]
+        given = dict(form.cleaned_data)
+        raw_key = given.pop("existing_key")
         publisher, key = services.add_publisher(
-            form.cleaned_data["name"], actor=operator(request), raw_key=given or None
+            given.pop("name"), actor=operator(request), raw_key=raw_key or None, **given
         )
-        rest = {name: form.cleaned_data[name] for name in ("is_active", "starts_at", "expires_at")}
-        return services.update_publisher(publisher, actor=operator(request), **rest), "" if given else key
+        return publisher, "" if raw_key else key
 
     def change(self, request: HttpRequest, row: Publisher, changes: dict[str, Any]) -> None:
         """Update it."""

@@ -5,20 +5,21 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from tokens.core.models import Credential
+from tokens.core.models import Credential, RotatableCredential
 
 
-class Publisher(Credential):
+class Publisher(RotatableCredential):
     """A podcast host that may fetch admin tokens. Of its key the digest is kept and a few characters to know it by."""
 
     kind = "publisher"
-    audit_fields: ClassVar[tuple[str, ...]] = ("name", "preview", *Credential.audit_fields)
+    fingerprint_field = "key_hash"
+    audit_fields: ClassVar[tuple[str, ...]] = ("name", "preview", *RotatableCredential.audit_fields)
 
     name = models.CharField(max_length=255, unique=True)
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     preview = models.CharField(max_length=5, editable=False)
 
-    class Meta(Credential.Meta):
+    class Meta(RotatableCredential.Meta):
         ordering = ["name"]
         constraints = [models.CheckConstraint(condition=~models.Q(name=""), name="publisher_name_not_empty")]
 

@@ -47,6 +47,10 @@ retrieve = extend_schema(
             Error,
             {
                 400: ("The public key is absent, empty or unknown.", {"error": "Invalid public key"}),
+                429: (
+                    "Too many failures from this address, or too many listener tokens.",
+                    {"error": "Too many requests from this address; try again later."},
+                ),
                 500: (
                     "The server has no secret, or the token could not be stored.",
                     {"error": "Secret key not configured"},

@@ -2,21 +2,23 @@
 
 import secrets
 import string
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from podcast_perf.models import PerformanceToken, Publisher
-from tokens.core import audit, kinds
+from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
-from tokens.core.errors import AlreadyExists, InvalidCredential, NotFound
+from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
-from tokens.core.models import Credential, digest, is_same
-from tokens.core.signing import KeyRing, hmac_ring
+from tokens.core.models import Credential, digest, is_opaque, is_same
+from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 
 BASE36 = string.digits + string.ascii_lowercase
 
@@ -28,6 +30,7 @@ class Action(audit.Action):
     REVOKE = "podcast_perf:performance_token:revoke"
     ADD_PUBLISHER = "podcast_perf:publisher:add"
     UPDATE_PUBLISHER = "podcast_perf:publisher:update"
+    ROTATE_PUBLISHER = "podcast_perf:publisher:rotate"
     REVOKE_PUBLISHER = "podcast_perf:publisher:revoke"
 
 
@@ -60,15 +63,17 @@ def ring() -> KeyRing:
     )
 
 
-def holder_of(raw_key: str, *, now: datetime | None = None) -> Holder:
+def holder_of(raw_key: str, *, address: str | None = None, now: datetime | None = None) -> Holder:
     """Who holds the X-PUB-KEY `raw_key`: the settings' or a usable publisher. Raises `InvalidCredential`."""
     key_hash = digest(raw_key)
     if settings.PERFORMANCE_PUBLIC_KEY and is_same(key_hash, digest(settings.PERFORMANCE_PUBLIC_KEY)):
         return Holder(None, "PERFORMANCE_PUBLIC_KEY")
-    publisher = Publisher.objects.usable(now=now).filter(key_hash=key_hash).first() if raw_key else None
-    if publisher is None or not is_same(key_hash, publisher.key_hash):
-        raise InvalidCredential("The key is absent, empty or unknown.")
-    return Holder(publisher, publisher.name)
+    if raw_key:
+        with suppress(InvalidCredential):
+            publisher = verify_publisher(raw_key, now or timezone.now()).row
+            if isinstance(publisher, Publisher) and publisher.allows(address):
+                return Holder(publisher, publisher.name)
+    raise InvalidCredential("The key is absent, empty or unknown.")
 
 
 def mint(
@@ -90,65 +95,101 @@ def mint(
         expires_at=now + timedelta(hours=float(duration)),
     )
     value = keys.sign(token.claims())
-    with transaction.atomic():
-        token.save(force_insert=True)
-        audit.record(Action.MINT, token, actor=actor, now=now)
+    lifecycle.insert(token, Action.MINT, actor=actor, taken="The serial is taken.", now=now)
     return Minted(token, value)
 
 
 def revoke(serial: str, *, actor: Actor, reason: str = "", now: datetime | None = None) -> PerformanceToken:
     """End the token whose `s` is `serial`. Revoking it again changes nothing. Raises `NotFound`."""
-    with transaction.atomic():
-        token = PerformanceToken.objects.select_for_update().filter(serial=serial).first()
-        if token is None:
-            raise NotFound(f"There is no performance token {serial!r}.")
-        _revoke(token, Action.REVOKE, actor=actor, reason=reason, now=now or timezone.now())
-    return token
+    rows = PerformanceToken.objects.filter(serial=serial)
+    missing = f"There is no performance token {serial!r}."
+    return lifecycle.revoke(rows, Action.REVOKE, actor=actor, missing=missing, reason=reason, now=now or timezone.now())
 
 
 def add_publisher(
-    name: str, *, actor: Actor, raw_key: str | None = None, now: datetime | None = None
+    name: str,
+    *,
+    actor: Actor,
+    raw_key: str | None = None,
+    is_active: bool = True,
+    starts_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    allowed_networks: Iterable[str] = (),
+    now: datetime | None = None,
 ) -> tuple[Publisher, str]:
     """A publisher and, this once, its key: `raw_key`, which it has already, or a fresh one.
 
-    Raises `AlreadyExists` when name or key is taken.
+    Raises `AlreadyExists` when name or key is taken, and `Invalid`.
     """
-    key = raw_key or secrets.token_urlsafe(20)
-    publisher = Publisher(name=name, key_hash=digest(key), preview=key[:5], created_at=now or timezone.now())
-    try:
-        with transaction.atomic():
-            publisher.save(force_insert=True)
-            audit.record(Action.ADD_PUBLISHER, publisher, actor=actor, now=now)
-    except IntegrityError:
-        raise AlreadyExists("There is a publisher of that name or key already.") from None
-    return publisher, key
+    now = now or timezone.now()
+    key = raw_key or fresh_key()
+    if expires_at is None and settings.PUBLISHER_DEFAULT_LIFETIME is not None:
+        expires_at = now + settings.PUBLISHER_DEFAULT_LIFETIME
+    publisher = Publisher(
+        name=name,
+        key_hash=digest(key),
+        preview=key[:5],
+        is_active=is_active,
+        starts_at=starts_at,
+        expires_at=_allowed(expires_at, now=now),
+        allowed_networks=list(allowed_networks),
+        created_at=now,
+    )
+    taken = "There is a publisher of that name or key already."
+    return lifecycle.insert(publisher, Action.ADD_PUBLISHER, actor=actor, taken=taken, now=now), key
 
 
-def update_publisher(publisher: Publisher, *, actor: Actor, **changes: Any) -> Publisher:
-    """Change `name`, `is_active`, `starts_at`, `expires_at` of a publisher. Raises `AlreadyExists` for a taken name."""
-    try:
-        with transaction.atomic():
-            stored = Publisher.objects.select_for_update().get(pk=publisher.pk)
-            before = audit.snapshot(stored)
-            for field in changes.keys() & {"name", "is_active", "starts_at", "expires_at"}:
-                setattr(stored, field, changes[field])
-            if audit.snapshot(stored) != before:
-                stored.save()
-                audit.record(Action.UPDATE_PUBLISHER, stored, actor=actor, before=before)
-    except IntegrityError:
-        raise AlreadyExists("There is a publisher of that name already.") from None
-    return stored
+def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None = None, **changes: Any) -> Publisher:
+    """Change `name`, `is_active`, `starts_at`, `expires_at`, `allowed_networks` of a publisher.
+
+    Raises `AlreadyExists` for a taken name, and `Invalid`.
+    """
+    now = now or timezone.now()
+    if "expires_at" in changes:
+        _allowed(changes["expires_at"], now=now)
+    return lifecycle.change(
+        Publisher.objects.filter(pk=publisher.pk),
+        Action.UPDATE_PUBLISHER,
+        changes,
+        actor=actor,
+        missing="The publisher is gone.",
+        taken="There is a publisher of that name already.",
+        now=now,
+    )
+
+
+def rotate_publisher(
+    publisher: Publisher, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
+) -> tuple[Publisher, str]:
+    """Give a publisher a new key, shown once; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
+    key = fresh_key()
+    stored = lifecycle.rotate(
+        Publisher.objects.filter(pk=publisher.pk),
+        Action.ROTATE_PUBLISHER,
+        {"key_hash": digest(key), "preview": key[:5]},
+        actor=actor,
+        missing="The publisher is gone.",
+        grace=grace,
+        now=now or timezone.now(),
+    )
+    return stored, key
 
 
 def find(raw: str) -> PerformanceToken | None:
     """The row of a genuine token, in whatever state. Raises `InvalidCredential` for what was not signed here."""
-    serial = ring().verify(raw).get("s")
-    return PerformanceToken.objects.filter(serial=serial).first() if isinstance(serial, str) else None
+    return PerformanceToken.objects.filter(serial=_serial(raw)).first()
 
 
 def verify(raw: str, now: datetime) -> Description:
-    """The usable token that `raw` is. Raises `InvalidCredential`."""
-    token = find(raw)
+    """The usable token that `raw` is. Raises `InvalidCredential`.
+
+    What was not signed here costs a look-up like any other, so that the time tells nothing.
+    """
+    try:
+        serial = _serial(raw)
+    except InvalidCredential:
+        serial = ""
+    token = PerformanceToken.objects.filter(serial=serial).first()
     if token is None or not token.is_usable(now=now):
         raise InvalidCredential("The token is not usable.")
     claims = token.claims()
@@ -161,35 +202,45 @@ def verify(raw: str, now: datetime) -> Description:
     return Description(kind=PerformanceToken.kind, token_type="JWT", claims=described, row=token)  # noqa: S106 — a type
 
 
+def _serial(raw: str) -> str:
+    """The `s` of a genuine token."""
+    serial = ring().verify(raw).get("s")
+    if not isinstance(serial, str):
+        raise InvalidCredential("The token has no serial.")
+    return serial
+
+
 def find_publisher(raw: str) -> Publisher | None:
-    """The publisher whose key is `raw`, in whatever state."""
-    return Publisher.objects.filter(key_hash=digest(raw)).first()
+    """The publisher whose key is or was `raw`, in whatever state."""
+    fingerprint = digest(raw)
+    return Publisher.objects.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).first()
 
 
 def verify_publisher(raw: str, now: datetime) -> Description:
     """The usable publisher whose key is `raw`. Raises `InvalidCredential`."""
-    publisher = find_publisher(raw)
-    if publisher is None or not publisher.is_usable(now=now):
+    fingerprint = digest(raw)
+    publisher = Publisher.objects.usable(now=now).filter(Publisher.presented(fingerprint, now=now)).first()
+    if publisher is None:
         raise InvalidCredential("The key is not usable.")
     claims = {"sub": publisher.name, "client_id": publisher.name, "scope": "mint"}
-    return Description(kind=Publisher.kind, token_type="X-PUB-KEY", claims=claims, row=publisher)  # noqa: S106 — a type
+    is_previous = not is_same(publisher.key_hash, fingerprint)
+    return Description(Publisher.kind, "X-PUB-KEY", claims, row=publisher, is_previous=is_previous)
 
 
 def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
     """End this very token or publisher; one that was revoked before stays as it is."""
     action = Action.REVOKE if isinstance(row, PerformanceToken) else Action.REVOKE_PUBLISHER
-    with transaction.atomic():
-        stored = type(row).objects.select_for_update().get(pk=row.pk)
-        _revoke(stored, action, actor=actor, reason=reason, now=timezone.now())
+    rows = type(row).objects.filter(pk=row.pk)
+    lifecycle.revoke(rows, action, actor=actor, missing="It is gone.", reason=reason, now=timezone.now())
 
 
-def _revoke(row: Credential, action: Action, *, actor: Actor, reason: str, now: datetime) -> None:
-    if row.revoked_at is not None:
-        return
-    before = audit.snapshot(row)
-    row.revoked_at = now
-    row.save(update_fields=["revoked_at"])
-    audit.record(action, row, actor=actor, before=before, reason=reason, now=now)
+def fresh_key() -> str:
+    """A new X-PUB-KEY."""
+    return secrets.token_urlsafe(20)
+
+
+def _allowed(expires_at: datetime | None, *, now: datetime) -> datetime | None:
+    return lifecycle.check_lifetime(expires_at, settings.PUBLISHER_MAX_LIFETIME, field="expires_at", now=now)
 
 
 def base36(number: int) -> str:
@@ -205,6 +256,7 @@ KINDS = (
     kinds.Kind(
         name=PerformanceToken.kind,
         label="Performance token",
+        looks_like=lambda raw: "s" in unverified_claims(raw),
         verify=verify,
         find=find,
         revoke=revoke_row,
@@ -213,6 +265,7 @@ KINDS = (
     kinds.Kind(
         name=Publisher.kind,
         label="Publisher key",
+        looks_like=is_opaque,
         verify=verify_publisher,
         find=find_publisher,
         revoke=revoke_row,

@@ -12,8 +12,9 @@ from rest_framework.viewsets import ViewSetMixin
 
 from podcast_perf import dialect, schema, services
 from podcast_perf.services import Holder
+from tokens.core import throttling
 from tokens.core.errors import Invalid, InvalidCredential, NotConfigured
-from tokens.core.http import API, NotFoundAPI, actor_of, request_id
+from tokens.core.http import API, NotFoundAPI, actor_of, client_address, request_id
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class TokenViewSet(ViewSetMixin, API):
     def retrieve(self, request: Request) -> Response:
         """GET: 200 with a fresh token that is stored already."""
         holder, hours = self.judge(request)
+        if holder is None:
+            throttling.count("listener", client_address(request), limit=settings.MAX_UNAUTHENTICATED)
         label = holder.label if holder else "listener"
         publisher = holder.publisher if holder else None
         actor = actor_of(
@@ -64,13 +67,15 @@ class TokenViewSet(ViewSetMixin, API):
             raise NotConfigured("Secret key not configured")
         header = request.META.get("HTTP_X_PUB_KEY")
         if header is None and settings.PERFORMANCE_LISTENER_TOKENS:
-            return None, listener_hours(request.query_params.get("expiresIn"))
+            hours = listener_hours(request.query_params.get("expiresIn"))
+            throttling.check("listener", client_address(request))
+            return None, hours
         try:
             # WSGI hands bytes over as Latin-1; a key of other characters is stored as UTF-8.
             raw_key = (header or "").encode("latin-1", "replace").decode("utf-8", "surrogateescape")
-            return services.holder_of(raw_key), None
+            return services.holder_of(raw_key, address=client_address(request)), None
         except InvalidCredential as exc:
-            raise Invalid("X-PUB-KEY", "Invalid public key", detail=str(exc)) from None
+            raise Invalid("X-PUB-KEY", "Invalid public key", detail=str(exc)) from exc
 
 
 def listener_hours(raw: str | None) -> str | None:

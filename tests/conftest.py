@@ -1,6 +1,7 @@
 """Fixtures that tests of several folders use."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -36,6 +37,6 @@ def bearer(db: Any) -> str:
 def snapshot(monkeypatch: pytest.MonkeyPatch) -> revocations.Snapshot:
     """An empty snapshot without a thread; `snapshot.renew()` reads what the test has stored."""
     fresh = revocations.Snapshot()
-    fresh._loaded_at = 0.0
+    fresh._loaded_at, fresh.known_until = 0.0, math.inf
     monkeypatch.setattr("edi_auth.services.snapshot", fresh)
     return fresh

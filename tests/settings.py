@@ -15,6 +15,8 @@ os.environ |= {
     "EDI_JWT_PRIVATE_KEY_PATH": str(DATA / "edi.pem"),
     "PASTA_PRIVATE_KEY_PATH": str(DATA / "pasta.pem"),
     "HTTPS_ONLY": "false",
+    "MAX_FAILURES": "0",
+    "MAX_UNAUTHENTICATED": "0",
 }
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{tempfile.gettempdir()}/registry-unused.sqlite3")
 

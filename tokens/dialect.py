@@ -32,6 +32,11 @@ def row(token: NamedToken) -> dict[str, Any]:
     }
 
 
+def rotated_row(token: NamedToken) -> dict[str, Any]:
+    """What a rotation shows of a token besides: until when its previous value is good."""
+    return row(token) | {"previous_valid_until": milliseconds(token.previous_valid_until)}
+
+
 def data(*rows: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The envelope of everything that went well."""
     return Response({"data": rows}, status=status, headers=headers)

@@ -6,23 +6,27 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from tokens.core.models import AuditEvent, Credential
+from tokens.core.models import AuditEvent, RotatableCredential
 
 __all__ = ["AuditEvent", "NamedToken"]
 
 
-class NamedToken(Credential):
+ISSUER = "token"
+
+
+class NamedToken(RotatableCredential):
     """A bearer token that goes by a name. Its value is signed again from this row whenever it is asked for."""
 
     kind = "named_token"
-    audit_fields: ClassVar[tuple[str, ...]] = ("name", "can_write", *Credential.audit_fields)
+    fingerprint_field = "subject"
+    audit_fields: ClassVar[tuple[str, ...]] = ("name", "can_write", *RotatableCredential.audit_fields)
 
     name = models.CharField(max_length=255)
     subject = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     can_write = models.BooleanField("may write", default=True)
     updated_at = models.DateTimeField(editable=False)
 
-    class Meta(Credential.Meta):
+    class Meta(RotatableCredential.Meta):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(
@@ -39,7 +43,7 @@ class NamedToken(Credential):
 
     def claims(self) -> dict[str, Any]:
         """The claims of this token's value: no `exp`, because the registry decides."""
-        return {"sub": str(self.subject), "iat": int(self.created_at.timestamp()), "iss": "token"}
+        return {"sub": str(self.subject), "iat": int((self.rotated_at or self.created_at).timestamp()), "iss": ISSUER}
 
     def shown_expiry(self) -> datetime:
         """The expiry as `/_/token` documents it: `updated_at` for a token that does not expire."""

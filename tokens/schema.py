@@ -16,7 +16,7 @@ from rest_framework import serializers
 
 from tokens.core.models import State
 from tokens.core.schema import failures, request_body
-from tokens.serializers import NameRequest, PageQuery, TokenRequest, ValueQuery
+from tokens.serializers import NameRequest, PageQuery, RotateRequest, TokenRequest, ValueQuery
 
 TAGS = ["Named tokens"]
 EXAMPLE = {
@@ -52,12 +52,21 @@ ROW: dict[str, Any] = {
 }
 Row = inline_serializer("NamedToken", ROW)
 Created = inline_serializer("CreatedNamedToken", ROW | {"token": serializers.CharField(help_text="Its value.")})
+Rotated = inline_serializer(
+    "RotatedNamedToken",
+    ROW
+    | {
+        "previous_valid_until": _milliseconds("Until when the old value is good", allow_null=True),
+        "token": serializers.CharField(help_text="Its new value."),
+    },
+)
 Value = inline_serializer("NamedTokenValue", {"token": serializers.CharField(help_text="The value of the token.")})
 Error = inline_serializer("NamedTokenError", {"error": serializers.CharField(help_text="What went wrong.")})
 
 
 Rows = extend_schema_serializer(many=False)(type(inline_serializer("NamedTokens", {"data": type(Row)(many=True)})))
 CreatedRows = inline_serializer("CreatedNamedTokens", {"data": type(Created)(many=True)})
+RotatedRows = inline_serializer("RotatedNamedTokens", {"data": type(Rotated)(many=True)})
 Values = inline_serializer("NamedTokenValues", {"data": type(Value)(many=True)})
 
 
@@ -77,6 +86,9 @@ TAKEN = {
 }
 LARGE = {413: ("The body is over 64 KiB.", {"error": "The request body is too large; at most 64 KiB are read."})}
 LATE = {408: ("The body did not arrive.", {"error": "The request body did not arrive."})}
+LIMIT = {
+    429: ("Too many failures from this address.", {"error": "Too many requests from this address; try again later."})
+}
 FAULT = {
     500: ("A fault of the server; its log tells which.", {"error": "Internal server error"}),
     503: ("The database is away; try again.", {"error": "The registry cannot be reached at the moment; try again."}),
@@ -91,7 +103,7 @@ create = extend_schema(
     examples=[REQUEST],
     responses={
         201: _data(CreatedRows, "The new token with its value.", EXAMPLE | {"token": "eyJhbGciOi…"}),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | TAKEN | LATE | LARGE | FAULT),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | TAKEN | LATE | LARGE | LIMIT | FAULT),
     },
 )
 list_ = extend_schema(
@@ -111,7 +123,7 @@ list_ = extend_schema(
     ],
     responses={
         200: _data(Rows, "The tokens.", EXAMPLE),
-        **failures(Error, BAD | UNAUTHORIZED | FAULT),
+        **failures(Error, BAD | UNAUTHORIZED | LIMIT | FAULT),
     },
 )
 update = extend_schema(
@@ -123,7 +135,7 @@ update = extend_schema(
     examples=[REQUEST],
     responses={
         200: _data(Rows, "The token as it is now.", EXAMPLE),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | FAULT),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | LIMIT | FAULT),
     },
 )
 destroy = extend_schema(
@@ -134,7 +146,23 @@ destroy = extend_schema(
     extensions=request_body(NameRequest, {"name": "example"}),
     responses={
         200: _data(Rows, "The token that went.", EXAMPLE | {"state": "revoked"}),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | FAULT),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | LIMIT | FAULT),
+    },
+)
+rotate = extend_schema(
+    operation_id="rotateToken",
+    tags=TAGS,
+    summary="Give a token a new value",
+    description="The old value stays good for the grace. A value that was rotated out before ends now.",
+    request=RotateRequest,
+    examples=[OpenApiExample("example", {"name": "example", "grace": 86400000}, request_only=True)],
+    responses={
+        200: _data(
+            RotatedRows,
+            "The token with its new value.",
+            EXAMPLE | {"previous_valid_until": 1790086400000, "token": "eyJhbGciOi…"},
+        ),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | LIMIT | FAULT),
     },
 )
 retrieve_value = extend_schema(
@@ -145,7 +173,7 @@ retrieve_value = extend_schema(
     parameters=[ValueQuery],
     responses={
         200: _data(Values, "The value.", {"token": "eyJhbGciOi…"}),
-        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | FAULT),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LIMIT | FAULT),
     },
 )
 

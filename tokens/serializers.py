@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
+from tokens.core.lifecycle import DEFAULT_GRACE, MAX_GRACE
 from tokens.dialect import EPOCH
 
 SECONDS_BY_MISTAKE = 10**11
@@ -49,6 +50,31 @@ class TokenRequest(NameRequest):
     )
     active = StrictBooleanField(required=False, source="is_active", help_text="If the token is active.")
     write = StrictBooleanField(required=False, source="can_write", help_text="If the token has write permissions.")
+
+
+class GraceField(serializers.IntegerField):
+    """A length of time as integer milliseconds."""
+
+    default_error_messages = {"invalid": "must be an integer number of milliseconds."}  # noqa: RUF012 — DRF's idiom
+
+    def to_internal_value(self, data: Any) -> timedelta:  # type: ignore[override]  # an integer on the wire alone
+        """The length of time."""
+        if (
+            not isinstance(data, int)
+            or isinstance(data, bool)
+            or not 0 <= data <= MAX_GRACE // timedelta(milliseconds=1)
+        ):
+            self.fail("invalid")
+        return timedelta(milliseconds=data)
+
+
+class RotateRequest(NameRequest):
+    """The body that rotates a token."""
+
+    grace = GraceField(
+        default=lambda: DEFAULT_GRACE,  # type: ignore[arg-type, return-value]  # an integer on the wire alone
+        help_text="How long the old value stays good, in milliseconds, at most 30 days; 0 ends it at once.",
+    )
 
 
 class PageQuery(serializers.Serializer[Any]):

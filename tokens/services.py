@@ -1,22 +1,22 @@
-"""The verbs of named tokens: mint, update, revoke, read back, verify. API, admin and commands call nothing else."""
+"""The verbs of named tokens: mint, update, rotate, revoke, read back, verify. All that API, admin, commands call."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from tokens.core import audit, kinds
+from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
-from tokens.core.errors import AlreadyExists, InvalidCredential, NotFound
+from tokens.core.errors import InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.models import Credential
-from tokens.core.signing import KeyRing, hmac_ring
-from tokens.models import NamedToken
+from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
+from tokens.models import ISSUER, NamedToken
 
 # How exact `last_used_at` is: a write for each use would cost more than it tells.
 USE_RESOLUTION = timedelta(minutes=1)
@@ -27,6 +27,7 @@ class Action(audit.Action):
 
     MINT = "tokens:named_token:mint"
     UPDATE = "tokens:named_token:update"
+    ROTATE = "tokens:named_token:rotate"
     REVOKE = "tokens:named_token:revoke"
     READ_VALUE = "tokens:named_token:read_value"
 
@@ -56,56 +57,65 @@ def mint(
     expires_at: datetime | None = None,
     is_active: bool = True,
     can_write: bool = True,
+    allowed_networks: Iterable[str] = (),
     now: datetime | None = None,
 ) -> Minted:
-    """Make the named token `name`, which must be free; None for `expires_at` means that it does not expire.
+    """Make the named token `name`, which must be free.
 
-    Raises `AlreadyExists` and `NotConfigured`; either way nothing is stored.
+    None for `expires_at` means the lifetime in `NAMED_TOKEN_DEFAULT_LIFETIME`, for ever when there is none. Raises
+    `AlreadyExists`, `Invalid` and `NotConfigured`; either way nothing is stored.
     """
     now = now or timezone.now()
+    if expires_at is None and settings.NAMED_TOKEN_DEFAULT_LIFETIME is not None:
+        expires_at = now + settings.NAMED_TOKEN_DEFAULT_LIFETIME
     token = NamedToken(
-        name=name, expires_at=expires_at, is_active=is_active, can_write=can_write, created_at=now, updated_at=now
+        name=name,
+        expires_at=_allowed(expires_at, now=now),
+        is_active=is_active,
+        can_write=can_write,
+        allowed_networks=list(allowed_networks),
+        created_at=now,
+        updated_at=now,
     )
     value = ring().sign(token.claims())
-    try:
-        with transaction.atomic():
-            token.save(force_insert=True)
-            audit.record(Action.MINT, token, actor=actor, now=now)
-    except IntegrityError:
-        raise AlreadyExists(f"There is a token named {name!r} already.") from None
-    return Minted(token, value)
+    taken = f"There is a token named {name!r} already."
+    return Minted(lifecycle.insert(token, Action.MINT, actor=actor, taken=taken, now=now), value)
 
 
 def update(name: str, *, actor: Actor, now: datetime | None = None, **changes: Any) -> NamedToken:
-    """Change `expires_at`, `is_active`, `can_write` of the token `name`; what is left out keeps its value.
+    """Change `expires_at`, `is_active`, `can_write`, `allowed_networks` of the token `name`; the rest stays.
 
-    Raises `NotFound`.
+    Raises `NotFound` and `Invalid`.
     """
     now = now or timezone.now()
-    with transaction.atomic():
-        token = _locked(name)
-        before = audit.snapshot(token)
-        for field in changes.keys() & {"expires_at", "is_active", "can_write"}:
-            setattr(token, field, changes[field])
-        if audit.snapshot(token) != before:
-            token.updated_at = now
-            token.save()
-            audit.record(Action.UPDATE, token, actor=actor, before=before, now=now)
-    return token
+    if "expires_at" in changes:
+        _allowed(changes["expires_at"], now=now)
+    return lifecycle.change(_named(name), Action.UPDATE, changes, actor=actor, missing=_unknown(name), now=now)
+
+
+def rotate(
+    name: str, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
+) -> Minted:
+    """Give the token `name` a new value; the old one stays good for `grace`. Raises `NotFound` and `Invalid`."""
+    now = now or timezone.now()
+    changes = {"subject": uuid.uuid4()}
+    token = lifecycle.rotate(
+        _named(name), Action.ROTATE, changes, actor=actor, missing=_unknown(name), grace=grace, now=now
+    )
+    return Minted(token, ring().sign(token.claims()))
 
 
 def revoke(name: str, *, actor: Actor, reason: str = "", now: datetime | None = None) -> NamedToken:
     """End the token `name` for good and free its name. The row stays, as history. Raises `NotFound`."""
-    with transaction.atomic():
-        token = _locked(name)
-        return _revoke(token, actor=actor, reason=reason, now=now or timezone.now())
+    now = now or timezone.now()
+    return lifecycle.revoke(_named(name), Action.REVOKE, actor=actor, missing=_unknown(name), reason=reason, now=now)
 
 
 def value(name: str, *, actor: Actor, is_recorded: bool = True) -> str:
     """The value of the token `name`, signed from its row; that it was read is recorded. Raises `NotFound`."""
-    token = NamedToken.objects.filter(name=name, revoked_at__isnull=True).first()
+    token = _named(name).first()
     if token is None:
-        raise NotFound(f"There is no token named {name!r}.")
+        raise NotFound(_unknown(name))
     signed = ring().sign(token.claims())
     if is_recorded:
         audit.record(Action.READ_VALUE, token, actor=actor)
@@ -121,69 +131,88 @@ def listing(*, after: str | None = None, limit: int | None = None) -> list[Named
     if after is not None:
         last = NamedToken.objects.filter(name=after).order_by("-id").values_list("id", flat=True).first()
         if last is None:
-            raise NotFound(f"There is no token named {after!r}.")
+            raise NotFound(_unknown(after))
         tokens = tokens.filter(id__gt=last)
     return list(tokens[:limit])
 
 
 def find(raw: str) -> NamedToken | None:
-    """The token whose value is `raw`, in whatever state. Raises `InvalidCredential` for what was not signed here."""
-    claims = ring().verify(raw)
-    if claims.get("iss") != "token":
-        raise InvalidCredential("The token was not issued here.")
-    try:
-        subject = uuid.UUID(claims.get("sub"))
-    except (TypeError, ValueError, AttributeError):
-        raise InvalidCredential("The token has no subject.") from None
-    return NamedToken.objects.filter(subject=subject).first()
+    """The token whose value is or was `raw`, in whatever state. Raises `InvalidCredential` for what is not ours."""
+    subject = _subject(raw)
+    return NamedToken.objects.filter(Q(subject=subject) | Q(previous_fingerprint=subject)).first()
 
 
 def verify(raw: str, now: datetime) -> Description:
-    """The usable token whose value is `raw`. Raises `InvalidCredential`."""
-    token = find(raw)
+    """The usable token whose value is `raw`. Raises `InvalidCredential`.
+
+    What was not signed here costs a look-up like any other, so that the time tells nothing.
+    """
+    try:
+        subject = _subject(raw)
+    except InvalidCredential:
+        subject = str(uuid.uuid4())
+    token = NamedToken.objects.filter(NamedToken.presented(subject, now=now)).first()
     if token is None or not token.is_usable(now=now):
         raise InvalidCredential("The token is not usable.")
-    claims: dict[str, Any] = token.claims() | {
+    is_previous = str(token.subject) != subject
+    ends = [token.expires_at, token.previous_valid_until if is_previous else None]
+    claims: dict[str, Any] = {
+        **token.claims(),
+        "sub": subject,
         "scope": "read write" if token.can_write else "read",
         "client_id": token.name,
     }
-    if token.expires_at is not None:
-        claims["exp"] = int(token.expires_at.timestamp())
-    return Description(kind=NamedToken.kind, token_type="Bearer", claims=claims, row=token)  # noqa: S106 — RFC 6750's name
+    if any(ends):
+        claims["exp"] = int(min(filter(None, ends)).timestamp())
+    return Description(NamedToken.kind, "Bearer", claims, row=token, is_previous=is_previous)
 
 
-def note_use(token: NamedToken, *, now: datetime | None = None) -> None:
-    """Remember that `token` was used, exact to `USE_RESOLUTION`."""
+def note_use(token: NamedToken, *, is_previous: bool = False, now: datetime | None = None) -> None:
+    """Remember that `token` was used, by its current value or the previous one, exact to `USE_RESOLUTION`."""
     now = now or timezone.now()
-    stale = now - USE_RESOLUTION
-    if token.last_used_at is None or token.last_used_at < stale:
-        not_since = Q(last_used_at__isnull=True) | Q(last_used_at__lt=stale)
-        NamedToken.objects.filter(not_since, pk=token.pk).update(last_used_at=now)
-
-
-def _locked(name: str) -> NamedToken:
-    token = NamedToken.objects.select_for_update().filter(name=name, revoked_at__isnull=True).first()
-    if token is None:
-        raise NotFound(f"There is no token named {name!r}.")
-    return token
-
-
-def _revoke(token: NamedToken, *, actor: Actor, reason: str, now: datetime) -> NamedToken:
-    before = audit.snapshot(token)
-    token.revoked_at = token.updated_at = now
-    token.save(update_fields=["revoked_at", "updated_at"])
-    audit.record(Action.REVOKE, token, actor=actor, before=before, reason=reason, now=now)
-    return token
+    field = "previous_last_used_at" if is_previous else "last_used_at"
+    stale, last = now - USE_RESOLUTION, getattr(token, field)
+    if last is None or last < stale:
+        not_since = Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__lt": stale})
+        NamedToken.objects.filter(not_since, pk=token.pk).update(**{field: now})
 
 
 def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
     """End this very token; one that was revoked before stays as it is."""
-    with transaction.atomic():
-        token = NamedToken.objects.select_for_update().get(pk=row.pk)
-        if token.revoked_at is None:
-            _revoke(token, actor=actor, reason=reason, now=timezone.now())
+    rows = NamedToken.objects.filter(pk=row.pk)
+    lifecycle.revoke(rows, Action.REVOKE, actor=actor, missing="It is gone.", reason=reason, now=timezone.now())
+
+
+def _named(name: str) -> QuerySet[NamedToken]:
+    return NamedToken.objects.filter(name=name, revoked_at__isnull=True)
+
+
+def _unknown(name: str) -> str:
+    return f"There is no token named {name!r}."
+
+
+def _allowed(expires_at: datetime | None, *, now: datetime) -> datetime | None:
+    maximum = settings.NAMED_TOKEN_MAX_LIFETIME
+    return lifecycle.check_lifetime(expires_at, maximum, field="expiration_date", now=now)
+
+
+def _subject(raw: str) -> str:
+    """The `sub` of a genuine value, in its one spelling."""
+    claims = ring().verify(raw)
+    if claims.get("iss") != ISSUER:
+        raise InvalidCredential("The token was not issued here.")
+    try:
+        return str(uuid.UUID(claims.get("sub")))
+    except (TypeError, ValueError, AttributeError):
+        raise InvalidCredential("The token has no subject.") from None
 
 
 KIND = kinds.Kind(
-    name=NamedToken.kind, label="Named token", verify=verify, find=find, revoke=revoke_row, model=NamedToken
+    name=NamedToken.kind,
+    label="Named token",
+    looks_like=lambda raw: unverified_claims(raw).get("iss") == ISSUER,
+    verify=verify,
+    find=find,
+    revoke=revoke_row,
+    model=NamedToken,
 )

@@ -16,6 +16,7 @@ from tokens.core.http import API, NotFoundAPI, actor_of, validated
 from tokens.models import NamedToken
 
 NAME, TOKEN = serializers.NameRequest(), serializers.TokenRequest()
+ROTATE = serializers.RotateRequest()
 PAGE, VALUE = serializers.PageQuery(), serializers.ValueQuery()
 
 
@@ -30,7 +31,8 @@ class MayCall(BasePermission):
         if not isinstance(token, NamedToken):
             return False
         if request.method not in {"HEAD", "OPTIONS"}:
-            services.note_use(token)
+            description: Any = request.auth
+            services.note_use(token, is_previous=description.is_previous)
         return token.can_write or view.action in {"list", None}
 
 
@@ -84,6 +86,17 @@ class TokenViewSet(TokenAPI):
     def destroy(self, request: Request) -> Response:
         """DELETE: 200 with the token that went."""
         return dialect.data(dialect.row(services.revoke(validated(NAME, request)["name"], actor=self.actor)))
+
+
+class RotateViewSet(TokenAPI):
+    """Give a token a new value."""
+
+    @schema.rotate
+    def create(self, request: Request) -> Response:
+        """POST: 200 with the token and its new value; the old one stays good for the grace."""
+        body = validated(ROTATE, request)
+        minted = services.rotate(body["name"], actor=self.actor, grace=body["grace"])
+        return dialect.data(dialect.rotated_row(minted.token) | {"token": minted.value})
 
 
 class ValueViewSet(TokenAPI):

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from django.utils import timezone
 
-from tokens.core.models import AuditEvent
+from tokens.core.models import AuditEvent, Recorded
 
 
 class Action(StrEnum):
@@ -34,15 +34,7 @@ class Actor:
 SYSTEM = Actor(kind="system", channel="system", label="system")
 
 
-class Auditable(Protocol):
-    """A row that audit events can be about."""
-
-    kind: ClassVar[str]
-    audit_fields: ClassVar[tuple[str, ...]]
-    pk: Any
-
-
-def snapshot(row: Auditable) -> dict[str, Any]:
+def snapshot(row: Recorded) -> dict[str, Any]:
     """The fields of `row` that an audit event may show, as JSON values."""
     values = ((name, getattr(row, name)) for name in row.audit_fields)
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
@@ -50,7 +42,7 @@ def snapshot(row: Auditable) -> dict[str, Any]:
 
 def record(
     action: Action,
-    row: Auditable,
+    row: Recorded,
     *,
     actor: Actor,
     before: Mapping[str, Any] | None = None,

@@ -9,7 +9,8 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from tokens.core import errors, kinds
-from tokens.core.models import Credential
+from tokens.core.http import client_address
+from tokens.core.models import Credential, RotatableCredential
 
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *")
 
@@ -27,16 +28,18 @@ class BearerAuthentication(BaseAuthentication):
         match = BEARER.fullmatch(header)
         if match is None:
             raise AuthenticationFailed
-        return self.judge(match[1])
+        return self.judge(match[1], address=client_address(request))
 
-    def judge(self, raw: str) -> tuple[Credential, Any]:
+    def judge(self, raw: str, *, address: str | None) -> tuple[Credential, Any]:
         """The usable credential behind `raw`. Whatever is wrong with it, the answer is one and the same."""
         try:
             description = kinds.get(self.kind).verify(raw, timezone.now())
         except (errors.InvalidCredential, errors.Forbidden):
             raise AuthenticationFailed from None
-        assert description.row is not None  # noqa: S101 — bearers are of a kind that keeps rows
-        return description.row, description
+        row = description.row
+        if not isinstance(row, RotatableCredential) or not row.allows(address):
+            raise AuthenticationFailed
+        return row, description
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401."""

@@ -34,5 +34,13 @@ class NotConfigured(RegistryError):
     """A secret or key file that this needs is not there; `detail` tells the operator which."""
 
 
+class TooManyFailures(RegistryError):
+    """Too much was asked from one address; `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many requests from this address; try again later.")
+        self.retry_after = retry_after
+
+
 class Unavailable(RegistryError):
     """Something this needs is away for the moment; trying again later is right."""

@@ -28,7 +28,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from tokens.core import errors
+from tokens.core import errors, throttling
 from tokens.core.audit import Actor
 
 log = logging.getLogger(__name__)
@@ -107,9 +107,17 @@ class JSONBodyParser(BaseParser):
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """The object in the body; raises `TooLarge` and DRF's `ParseError`."""
-        raw = stream.read(settings.MAX_BODY_BYTES + 1)
+        return self.loads(self.read(stream))
+
+    def read(self, stream: Any) -> bytes:
+        """The body. Raises `TooLarge`."""
+        raw: bytes = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(raw) > settings.MAX_BODY_BYTES:
             raise TooLarge
+        return raw
+
+    def loads(self, raw: bytes) -> dict[str, Any]:
+        """The object that `raw` is. Raises DRF's `ParseError`."""
         try:
             data = orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -165,6 +173,7 @@ class Problem:
     message: str
     headers: dict[str, str] = field(default_factory=dict)
     detail: str = ""
+    is_failed_authentication: bool = False
 
 
 STATUSES: tuple[tuple[type[errors.RegistryError], int], ...] = (
@@ -182,13 +191,17 @@ def problem_of(exc: Exception) -> Problem:
     match exc:
         case errors.Unavailable() | OperationalError() | InterfaceError():
             return Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
+        case errors.TooManyFailures():
+            return Problem(429, str(exc), {"Retry-After": str(exc.retry_after)})
         case errors.RegistryError():
             status = next((status for kind, status in STATUSES if isinstance(exc, kind)), 500)
-            return Problem(status, str(exc), detail=getattr(exc, "detail", ""))
+            failed = isinstance(exc, errors.InvalidCredential) or isinstance(exc.__cause__, errors.InvalidCredential)
+            return Problem(status, str(exc), detail=getattr(exc, "detail", ""), is_failed_authentication=failed)
         case exceptions.ValidationError():
             return Problem(400, _first_sentence(exc.detail))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return Problem(401, BEARER_REFUSED, {"WWW-Authenticate": getattr(exc, "auth_header", "Bearer")})
+            challenge = {"WWW-Authenticate": getattr(exc, "auth_header", "Bearer")}
+            return Problem(401, BEARER_REFUSED, challenge, is_failed_authentication=True)
         case exceptions.APIException():
             return Problem(exc.status_code, str(exc.detail))
         case RequestDataTooBig():
@@ -199,6 +212,16 @@ def problem_of(exc: Exception) -> Problem:
             return Problem(408, "The request body did not arrive.")
         case _:
             return Problem(500, "Internal server error")
+
+
+def counted(problem: Problem, address: str | None) -> Problem:
+    """`problem`, or a 429 in its place when `address` has failed to authenticate too often within a minute."""
+    if problem.is_failed_authentication:
+        try:
+            throttling.count("failures", address, limit=settings.MAX_FAILURES)
+        except errors.TooManyFailures as exc:
+            return problem_of(exc)
+    return problem
 
 
 def _first_sentence(detail: Any, *, name: str = "") -> str:
@@ -217,8 +240,8 @@ def exception_handler(
     """A DRF exception handler that answers every exception with `body(problem, view)`, the error of one dialect."""
 
     def handle(exc: Exception, context: dict[str, Any]) -> Response:
-        problem = problem_of(exc)
         request, view = context["request"], context["view"]
+        problem = counted(problem_of(exc), client_address(request))
         if problem.status == 500 and not isinstance(exc, errors.NotConfigured | exceptions.APIException):
             log.error(
                 "%s in %s, request %s", type(exc).__name__, type(view).__name__, request_id(request), exc_info=exc
@@ -239,6 +262,7 @@ class API(APIView):
     content_negotiation_class = Negotiation
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes: Sequence[type[BasePermission]] = ()
+    cache_control = "no-store"
     metadata_class = None
     format_kwarg = None
     handler: ClassVar[Callable[[Exception, dict[str, Any]], Response]]
@@ -249,13 +273,13 @@ class API(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse too large a body before anything looks at the request; ask OPTIONS for no credential."""
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length[:12]) > settings.MAX_BODY_BYTES:
-            request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
             raise TooLarge
         if request.method == "OPTIONS":
-            request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
             return
+        throttling.check("failures", client_address(request))
         super().initial(request, *args, **kwargs)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
@@ -263,9 +287,9 @@ class API(APIView):
         return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Keep every answer out of every cache: any of them may carry a credential."""
+        """Keep every answer out of every cache unless the view says otherwise: any of them may carry a credential."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = "no-store"
+        response["Cache-Control"] = self.cache_control
         return response
 
 

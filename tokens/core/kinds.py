@@ -5,13 +5,14 @@ must pass) goes through `find` and `all_kinds` and knows no app.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from tokens.core.audit import Actor
-from tokens.core.errors import InvalidCredential
-from tokens.core.models import Credential
+from tokens.core.errors import Forbidden, InvalidCredential, NotConfigured
+from tokens.core.models import Credential, Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,30 +20,36 @@ class Description:
     """A verified credential in the words of RFC 7662, section 2.2.
 
     `claims` holds `sub`, `iss`, `exp`, `iat` (seconds), `scope`, `client_id`, `username` as far as the kind has them;
-    `row` is the stored credential, None for kinds of which no row is kept.
+    `row` is the stored credential, None for kinds of which no row is kept; `is_previous` tells that it was presented
+    by a secret that has been rotated out and is in its grace.
     """
 
     kind: str
     token_type: str
     claims: dict[str, Any] = field(default_factory=dict)
     row: Credential | None = None
+    is_previous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of credential.
 
-    `verify(raw, now)` returns the description of a usable credential, else raises `InvalidCredential` or `Forbidden`.
-    `find(raw)` returns the row that belongs to a genuine credential in whatever state, or None.
-    `revoke(row, actor, reason)` ends it. Kinds of which no row is kept have neither.
+    `looks_like(raw)` tells by its shape whether a credential could be of this kind. `verify(raw, now)` returns the
+    description of a usable one, else raises `InvalidCredential` or `Forbidden`. `find(raw)` returns the row behind a
+    genuine one in whatever state, or None; for kinds of which no row is kept that is the principal it was made for.
+    `revoke(row, actor, reason)` ends it, with all others of that principal where none can be told from another.
+    `public_keys()` are the JWKs (RFC 7517) that verify it without asking here.
     """
 
     name: str
     label: str
+    looks_like: Callable[[str], bool]
     verify: Callable[[str, datetime], Description]
-    find: Callable[[str], Credential | None] | None = None
-    revoke: Callable[[Credential, Actor, str], Any] | None = None
+    find: Callable[[str], Recorded | None]
+    revoke: Callable[[Any, Actor, str], Any]
     model: type[Credential] | None = None
+    public_keys: Callable[[], list[dict[str, str]]] = list
 
 
 _kinds: dict[str, Kind] = {}
@@ -65,14 +72,25 @@ def all_kinds() -> Iterator[Kind]:
     return iter(_kinds.values())
 
 
-def find(raw: str) -> Credential | None:
-    """The stored credential that `raw` is the secret or value of, in whatever state, or None."""
-    for kind in all_kinds():
-        if kind.find is not None:
-            try:
-                row = kind.find(raw)
-            except InvalidCredential:
-                continue
+def likely(raw: str, *, hint: str = "") -> list[Kind]:
+    """The kinds whose shape `raw` has, the one named `hint` first."""
+    fitting = [kind for kind in all_kinds() if kind.looks_like(raw)]
+    return sorted(fitting, key=lambda kind: kind.name != hint)
+
+
+def verify(raw: str, *, now: datetime, hint: str = "") -> Description | None:
+    """The description of a usable credential of whatever kind, or None."""
+    for kind in likely(raw, hint=hint):
+        with suppress(InvalidCredential, Forbidden, NotConfigured):
+            return kind.verify(raw, now)
+    return None
+
+
+def find(raw: str, *, hint: str = "") -> tuple[Kind, Recorded] | None:
+    """The kind of a genuine credential in whatever state and the row behind it, or None."""
+    for kind in likely(raw, hint=hint):
+        with suppress(InvalidCredential, NotConfigured):
+            row = kind.find(raw)
             if row is not None:
-                return row
+                return kind, row
     return None

@@ -1,10 +1,12 @@
 """The two models that every issuer builds on: the abstract `Credential` and the `AuditEvent` table."""
 
 import hashlib
+import ipaddress
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar, cast
 
+from django.core.exceptions import ValidationError
 from django.db import connections, models, router
 from django.db.models.sql import UpdateQuery
 from django.utils import timezone
@@ -18,6 +20,22 @@ def digest(secret: str) -> str:
 def is_same(first: str, second: str) -> bool:
     """Compare two secrets, or digests of secrets, in constant time."""
     return secrets.compare_digest(first.encode(), second.encode())
+
+
+def are_networks(value: Any) -> None:
+    """Refuse anything but a list of addresses and CIDR ranges (`192.0.2.0/24`, `2001:db8::/32`)."""
+    if not isinstance(value, list):
+        raise ValidationError("must be a list of networks.")
+    for network in value:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValidationError(f"{network!r} is no network; write for example 192.0.2.0/24.") from None
+
+
+def is_opaque(raw: str) -> bool:
+    """Whether `raw` could be a random key, which is found by its digest."""
+    return 0 < len(raw) <= 1024 and raw.count(".") != 2
 
 
 class State(models.TextChoices):
@@ -71,14 +89,22 @@ def _column(model: type[models.Model], name: str) -> str:
     return str(cast("models.Field[Any, Any]", model._meta.get_field(name)).column)
 
 
-class Credential(models.Model):
-    """Something that can be presented at a door: minted, used, switched off, expired, revoked, audited.
-
-    Subclasses add what makes theirs recognisable, name their `kind`, and list in `audit_fields` what an audit event
-    may show of them (never a secret).
-    """
+class Recorded(models.Model):
+    """A row that audit events can be about: they name its `kind`, and show its `audit_fields` (never a secret)."""
 
     kind: ClassVar[str]
+    audit_fields: ClassVar[tuple[str, ...]]
+
+    class Meta:
+        abstract = True
+
+
+class Credential(Recorded):
+    """Something that can be presented at a door: minted, used, switched off, expired, revoked, audited.
+
+    Subclasses add what makes theirs recognisable.
+    """
+
     audit_fields: ClassVar[tuple[str, ...]] = ("is_active", "starts_at", "expires_at", "revoked_at")
 
     created_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
@@ -139,6 +165,53 @@ class Credential(models.Model):
     def is_usable(self, *, now: datetime | None = None) -> bool:
         """Whether every door accepts this credential at `now`."""
         return self.state_at(now or timezone.now()) == State.ACTIVE
+
+
+class RotatableCredential(Credential):
+    """A credential whose secret can be replaced, the old one going on for a while.
+
+    `fingerprint_field` names the column that a presented secret is found by: a digest, or a signed value's subject.
+    Both secrets belong to one row, so that whatever ends or limits the credential ends or limits both.
+    """
+
+    fingerprint_field: ClassVar[str]
+    audit_fields: ClassVar[tuple[str, ...]] = (
+        *Credential.audit_fields,
+        *("allowed_networks", "rotated_at", "previous_valid_until"),
+    )
+
+    rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    previous_fingerprint = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001 — unique
+    previous_valid_until = models.DateTimeField(null=True, blank=True, editable=False)
+    previous_last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    allowed_networks = models.JSONField(default=list, blank=True, validators=[are_networks])
+
+    class Meta(Credential.Meta):
+        abstract = True
+
+    @classmethod
+    def presented(cls, fingerprint: str, *, now: datetime) -> models.Q:
+        """The row whose secret has this `fingerprint`, or whose previous one has and is in its grace at `now`."""
+        return models.Q(**{cls.fingerprint_field: fingerprint}) | models.Q(
+            previous_fingerprint=fingerprint, previous_valid_until__gt=now
+        )
+
+    def rotate(self, fingerprint: str, *, grace: timedelta, now: datetime) -> None:
+        """Take another fingerprint; the one until now stays good for `grace`. A still older one ends. Saves nothing."""
+        has_grace = grace > timedelta(0)
+        self.previous_fingerprint = str(getattr(self, self.fingerprint_field)) if has_grace else None
+        self.previous_valid_until = now + grace if has_grace else None
+        self.previous_last_used_at = self.last_used_at if has_grace else None
+        setattr(self, self.fingerprint_field, fingerprint)
+        self.rotated_at, self.last_used_at = now, None
+
+    def allows(self, address: str | None) -> bool:
+        """Whether a client at `address` may use this credential; everybody may where no networks are named."""
+        if not self.allowed_networks:
+            return True
+        return address is not None and any(
+            ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in self.allowed_networks
+        )
 
 
 class AuditEvent(models.Model):

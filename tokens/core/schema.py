@@ -51,7 +51,7 @@ def _headers(status: str) -> dict[str, Any]:
     }
     if status == "401":
         headers["WWW-Authenticate"] = ("The challenge, where a bearer token is asked for (RFC 6750).", "Bearer")
-    if status == "503":
+    if status in {"429", "503"}:
         headers["Retry-After"] = ("Seconds to wait before trying again.", "2")
     return {
         name: {"description": text, "schema": {"type": "string"}, "example": example}

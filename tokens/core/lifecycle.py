@@ -1,0 +1,145 @@
+"""How services write: each function stores one change of one row and its audit event together, or neither."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+
+from tokens.core import audit
+from tokens.core.audit import Action, Actor
+from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
+from tokens.core.models import Credential, Recorded, RotatableCredential
+
+# How long a rotated credential's old secret stays good unless the caller says otherwise, and at most.
+DEFAULT_GRACE, MAX_GRACE = timedelta(hours=24), timedelta(days=30)
+
+Row = TypeVar("Row", bound=Recorded)
+Ended = TypeVar("Ended", bound=Credential)
+Rotated = TypeVar("Rotated", bound=RotatableCredential)
+
+
+def insert(row: Row, action: Action, *, actor: Actor, taken: str, now: datetime) -> Row:
+    """Store the new `row`. Raises `AlreadyExists` with the sentence `taken` when it is, and `Invalid`."""
+    validate(row)
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+            audit.record(action, row, actor=actor, now=now)
+    except IntegrityError:
+        raise AlreadyExists(taken) from None
+    return row
+
+
+def change(
+    rows: "models.QuerySet[Row]",
+    action: Action,
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
+    missing: str,
+    now: datetime,
+    reason: str = "",
+    taken: str = "That name is taken already.",
+) -> Row:
+    """Set fields and relations of the one row in `rows`, locked meanwhile, and record what differs, if anything does.
+
+    A row with `updated_at` gets `now` there. Raises `NotFound` with the sentence `missing`, `AlreadyExists` with
+    `taken`, and `Invalid`.
+    """
+    try:
+        with transaction.atomic():
+            row = _locked(rows, missing=missing)
+            before = audit.snapshot(row)
+            for name, value in changes.items():
+                if row._meta.get_field(name).many_to_many:
+                    getattr(row, name).set(value)
+                else:
+                    setattr(row, name, value)
+            if audit.snapshot(row) != before:
+                validate(row)
+                _save(row, now=now)
+                audit.record(action, row, actor=actor, before=before, reason=reason, now=now)
+    except IntegrityError:
+        raise AlreadyExists(taken) from None
+    return row
+
+
+def revoke(
+    rows: "models.QuerySet[Ended]", action: Action, *, actor: Actor, missing: str, now: datetime, reason: str = ""
+) -> Ended:
+    """End the one credential in `rows` for good; one that was revoked before stays as it is. Raises `NotFound`."""
+    with transaction.atomic():
+        row = _locked(rows, missing=missing)
+        if row.revoked_at is None:
+            before = audit.snapshot(row)
+            row.revoked_at = now
+            _save(row, now=now)
+            audit.record(action, row, actor=actor, before=before, reason=reason, now=now)
+    return row
+
+
+def rotate(
+    rows: "models.QuerySet[Rotated]",
+    action: Action,
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
+    missing: str,
+    grace: timedelta,
+    now: datetime,
+) -> Rotated:
+    """Give the one credential in `rows` the new fingerprint in `changes`; the old secret stays good for `grace`.
+
+    Raises `NotFound`, `Forbidden` for a revoked credential and `Invalid` for a grace that is negative or over 30 days.
+    """
+    if not timedelta(0) <= grace <= MAX_GRACE:
+        raise Invalid("grace", f"grace: must lie between 0 and {MAX_GRACE.days} days.")
+    with transaction.atomic():
+        row = _locked(rows, missing=missing)
+        if row.revoked_at is not None:
+            raise Forbidden("What was revoked cannot be rotated.")
+        before = audit.snapshot(row)
+        rest = dict(changes)
+        row.rotate(rest.pop(row.fingerprint_field), grace=grace, now=now)
+        for name, value in rest.items():
+            setattr(row, name, value)
+        _save(row, now=now)
+        audit.record(action, row, actor=actor, before=before, now=now)
+    return row
+
+
+def check_lifetime(
+    expires_at: datetime | None, maximum: timedelta | None, *, field: str, now: datetime
+) -> datetime | None:
+    """`expires_at`, if the policy allows it: with a `maximum` nothing lasts for ever, nor longer than that from `now`.
+
+    Raises `Invalid` naming `field`.
+    """
+    if maximum is not None and (expires_at is None or expires_at > now + maximum):
+        raise Invalid(field, f"{field}: must lie within {maximum.days} days; that is the longest that is allowed here.")
+    return expires_at
+
+
+def validate(row: models.Model) -> None:
+    """Raise `Invalid` for the first field of `row` whose value its validators refuse. Asks the database nothing."""
+    relations = {field.name for field in row._meta.concrete_fields if field.is_relation}
+    try:
+        row.clean_fields(exclude=relations)
+    except ValidationError as exc:
+        name, messages = next(iter(exc.message_dict.items()))
+        raise Invalid(name, f"{name}: {messages[0]}") from None
+
+
+def _locked(rows: "models.QuerySet[Row]", *, missing: str) -> Row:
+    row = rows.select_for_update(of=("self",)).first()
+    if row is None:
+        raise NotFound(missing)
+    return row
+
+
+def _save(row: models.Model, *, now: datetime) -> None:
+    if hasattr(row, "updated_at"):
+        row.updated_at = now
+    row.save()
