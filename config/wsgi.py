@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from django.core.handlers.wsgi import WSGIHandler
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+
+_settings_lock = threading.Lock()
 
 
 def is_site_path(path: str) -> bool:
@@ -31,12 +34,13 @@ class ShortChain(BaseHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Build the chain."""
-        full = settings.MIDDLEWARE
-        settings.MIDDLEWARE = settings.API_MIDDLEWARE
-        try:
-            super().load_middleware(is_async=is_async)
-        finally:
-            settings.MIDDLEWARE = full
+        with _settings_lock:
+            full = settings.MIDDLEWARE
+            settings.MIDDLEWARE = settings.API_MIDDLEWARE
+            try:
+                super().load_middleware(is_async=is_async)
+            finally:
+                settings.MIDDLEWARE = full
 
 
 class APIHandler(ShortChain, WSGIHandler):

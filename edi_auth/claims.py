@@ -13,6 +13,7 @@ from tokens.core.errors import Forbidden, InvalidCredential
 
 # What a group's token says in place of an identity provider. A profile cannot have it as its identity.
 GROUP_IDP = "group"
+END_OF_TIME = 253_402_300_800  # seconds at which the year 9999 ends
 
 
 def of_profile(profile: Profile, *, groups: Iterable[str], links: Iterable[str], now: datetime) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def check(claims: dict[str, Any], *, now: datetime) -> None:
     expires: Any = claims.get("exp")
     not_before: Any = claims.get("nbf", 0)
     issued: Any = claims.get("iat")
-    if not all(type(moment) in (int, float) for moment in (expires, not_before, issued)):
+    if not all(type(moment) in (int, float) and 0 <= moment < END_OF_TIME for moment in (expires, not_before, issued)):
         raise InvalidCredential("The EDI token has no valid times.")
     if seconds >= expires:
         raise InvalidCredential("The EDI token has expired.")

@@ -9,11 +9,10 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
-from tokens.core.models import Recorded, RotatableCredential, State
+from tokens.core.models import Recorded, RotatableCredential, State, no_controls
 
 # A star would end the first part of a PASTA token's text, a control character would end a header line.
-no_stars = RegexValidator(r"^[^*\x00-\x1f\x7f]+$", "must not contain stars or control characters.")
-plain = RegexValidator(r"^[^\x00-\x1f\x7f]*$", "must not contain control characters.")
+no_stars = RegexValidator(r"\A[^*\x00-\x1f\x7f-\x9f]+\Z", "must not contain stars or control characters.")
 
 # The system principals that everybody, everybody with an identity, and every LDAP identity belong to.
 PUBLIC, AUTHENTICATED, VETTED = "public", "authenticated", "vetted"
@@ -83,7 +82,7 @@ class Profile(Principal):
         validators=[no_stars, not_reserved],
         help_text="As the provider names it.",
     )
-    common_name = models.CharField(max_length=255, blank=True, validators=[plain])
+    common_name = models.CharField(max_length=255, blank=True, validators=[no_controls])
     email = models.EmailField("e-mail", blank=True)
     is_email_enabled = models.BooleanField("e-mail notifications", default=False)
     is_email_verified = models.BooleanField("e-mail verified", default=False)
@@ -121,7 +120,7 @@ class Group(Principal):
     kind = "group"
     audit_fields: ClassVar[tuple[str, ...]] = ("edi_id", "name", "member_ids", "locked_at", "tokens_valid_after")
 
-    name = models.CharField(max_length=255, unique=True, validators=[plain])
+    name = models.CharField(max_length=255, unique=True, validators=[no_controls])
     members = models.ManyToManyField(Profile, blank=True, related_name="principal_groups")
 
     class Meta:
@@ -151,7 +150,7 @@ class ApiKey(RotatableCredential):
         *RotatableCredential.audit_fields,
     )
 
-    name = models.CharField(max_length=255, validators=[plain])
+    name = models.CharField(max_length=255, validators=[no_controls])
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     preview = models.CharField(max_length=5, editable=False, db_index=True)
     owner = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="api_keys")

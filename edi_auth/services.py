@@ -30,7 +30,7 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
-from tokens.core.models import CredentialQuerySet, State, digest, is_opaque
+from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, preview_of
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, unverified_claims
 
 T = TypeVar("T", Profile, Group, ApiKey)
@@ -53,6 +53,17 @@ class Action(audit.Action):
     UPDATE_KEY = "edi_auth:api_key:update"
     ROTATE_KEY = "edi_auth:api_key:rotate"
     REVOKE_KEY = "edi_auth:api_key:revoke"
+
+
+# What `update` may change, by model: nobody's identity, and no secret.
+UPDATES: dict[type[Recorded], tuple[Action, set[str]]] = {
+    Profile: (
+        Action.UPDATE_PROFILE,
+        {"common_name", "email", "is_email_enabled", "is_email_verified", "is_administrator", "links"},
+    ),
+    Group: (Action.UPDATE_GROUP, {"name", "members"}),
+    ApiKey: (Action.UPDATE_KEY, {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}),
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -206,9 +217,11 @@ def set_locked(
         else (Action.LOCK_GROUP, Action.UNLOCK_GROUP)
     )
     now = now or timezone.now()
-    if (principal.locked_at is not None) != is_locked:
-        changes = {"locked_at": now if is_locked else None}
-        _change(principal, lock if is_locked else unlock, changes, actor=actor, reason=reason, now=now)
+    with transaction.atomic():
+        stored = type(principal)._default_manager.select_for_update().get(pk=principal.pk)
+        if (stored.locked_at is not None) != is_locked:
+            changes = {"locked_at": now if is_locked else None}
+            _change(stored, lock if is_locked else unlock, changes, actor=actor, reason=reason, now=now)
 
 
 def end_tokens(principal: Profile | Group, *, actor: Actor, reason: str = "", now: datetime | None = None) -> None:
@@ -242,7 +255,7 @@ def mint_key(
     key = ApiKey(
         name=name,
         key_hash=digest(secret),
-        preview=secret[:5],
+        preview=preview_of(secret),
         owner=owner,
         group=group,
         is_active=is_active,
@@ -263,7 +276,7 @@ def rotate_key(
     stored = lifecycle.rotate(
         ApiKey.objects.filter(pk=key.pk),
         Action.ROTATE_KEY,
-        {"key_hash": digest(secret), "preview": secret[:5]},
+        {"key_hash": digest(secret), "preview": preview_of(secret)},
         actor=actor,
         missing="The API key is gone.",
         grace=grace,
@@ -286,10 +299,12 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     Raises `AlreadyExists` and `Invalid`.
     """
     now = now or timezone.now()
-    action = {Profile: Action.UPDATE_PROFILE, Group: Action.UPDATE_GROUP, ApiKey: Action.UPDATE_KEY}[type(row)]
+    action, fields = UPDATES[type(row)]
     if isinstance(row, ApiKey) and "expires_at" in changes:
         _allowed(changes.get("starts_at", row.starts_at), changes["expires_at"], now=now)
-    _change(row, action, changes, actor=actor, now=now)
+    if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
+        raise Invalid("email", "A Google profile needs an e-mail address.")
+    _change(row, action, {name: changes[name] for name in sorted(changes.keys() & fields)}, actor=actor, now=now)
 
 
 def fresh_key() -> str:
@@ -311,7 +326,7 @@ def group_of(edi_id: str) -> Group:
 
 
 def key_of(preview_or_id: str) -> ApiKey:
-    """The API key of that preview or row id. Raises `NotFound`, and `Invalid` when several have that preview."""
+    """The API key of that preview or row id. Raises `NotFound`, and `Forbidden` when several have that preview."""
     found = list(ApiKey.objects.filter(preview=preview_or_id)[:2])
     if preview_or_id.isascii() and preview_or_id.isdecimal() and len(preview_or_id) < 19:
         found += ApiKey.objects.filter(pk=int(preview_or_id)).exclude(pk__in=[key.pk for key in found])
@@ -319,7 +334,7 @@ def key_of(preview_or_id: str) -> ApiKey:
         raise NotFound(f"There is no API key {preview_or_id!r}.")
     if len(found) > 1:
         ids = ", ".join(str(key.pk) for key in found)
-        raise Invalid("key", f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")
+        raise Forbidden(f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")
     return found[0]
 
 

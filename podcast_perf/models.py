@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from tokens.core.models import Credential, RotatableCredential
+from tokens.core.models import Credential, RotatableCredential, no_controls
 
 
 class Publisher(RotatableCredential):
@@ -15,7 +15,7 @@ class Publisher(RotatableCredential):
     fingerprint_field = "key_hash"
     audit_fields: ClassVar[tuple[str, ...]] = ("name", "preview", *RotatableCredential.audit_fields)
 
-    name = models.CharField(max_length=255, unique=True)
+    name = models.CharField(max_length=255, unique=True, validators=[no_controls])
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     preview = models.CharField(max_length=5, editable=False)
 

@@ -17,9 +17,10 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
-from tokens.core.models import Credential, digest, is_opaque, is_same
+from tokens.core.models import Credential, digest, is_opaque, is_same, preview_of
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 
+UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
 BASE36 = string.digits + string.ascii_lowercase
 
 
@@ -128,7 +129,7 @@ def add_publisher(
     publisher = Publisher(
         name=name,
         key_hash=digest(key),
-        preview=key[:5],
+        preview=preview_of(key),
         is_active=is_active,
         starts_at=starts_at,
         expires_at=_allowed(expires_at, now=now),
@@ -150,7 +151,7 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
     return lifecycle.change(
         Publisher.objects.filter(pk=publisher.pk),
         Action.UPDATE_PUBLISHER,
-        changes,
+        {name: changes[name] for name in sorted(changes.keys() & UPDATABLE)},
         actor=actor,
         missing="The publisher is gone.",
         taken="There is a publisher of that name already.",
@@ -166,7 +167,7 @@ def rotate_publisher(
     stored = lifecycle.rotate(
         Publisher.objects.filter(pk=publisher.pk),
         Action.ROTATE_PUBLISHER,
-        {"key_hash": digest(key), "preview": key[:5]},
+        {"key_hash": digest(key), "preview": preview_of(key)},
         actor=actor,
         missing="The publisher is gone.",
         grace=grace,
@@ -220,10 +221,11 @@ def verify_publisher(raw: str, now: datetime) -> Description:
     """The usable publisher whose key is `raw`. Raises `InvalidCredential`."""
     fingerprint = digest(raw)
     publisher = Publisher.objects.usable(now=now).filter(Publisher.presented(fingerprint, now=now)).first()
-    if publisher is None:
+    is_current = publisher is not None and is_same(publisher.key_hash, fingerprint)
+    is_previous = publisher is not None and is_same(publisher.previous_fingerprint or "", fingerprint)
+    if publisher is None or not (is_current or is_previous):
         raise InvalidCredential("The key is not usable.")
     claims = {"sub": publisher.name, "client_id": publisher.name, "scope": "mint"}
-    is_previous = not is_same(publisher.key_hash, fingerprint)
     return Description(Publisher.kind, "X-PUB-KEY", claims, row=publisher, is_previous=is_previous)
 
 

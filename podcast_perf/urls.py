@@ -6,5 +6,5 @@ from podcast_perf import views
 
 urlpatterns = [
     path("token", views.TokenViewSet.as_view({"get": "retrieve", "head": "check"}), name="performance-token"),
-    re_path(r"(?s)^token/.*\Z", views.NotFoundView.as_view()),
+    re_path(r"^token/[\s\S]*\Z", views.NotFoundView.as_view()),
 ]

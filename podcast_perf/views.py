@@ -13,7 +13,7 @@ from rest_framework.viewsets import ViewSetMixin
 from podcast_perf import dialect, schema, services
 from podcast_perf.services import Holder
 from tokens.core import throttling
-from tokens.core.errors import Invalid, InvalidCredential, NotConfigured
+from tokens.core.errors import AlreadyExists, Invalid, InvalidCredential, NotConfigured
 from tokens.core.http import API, NotFoundAPI, actor_of, client_address, request_id
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class TokenViewSet(ViewSetMixin, API):
         )
         try:
             return dialect.token(services.mint(actor=actor, holder=holder, hours=hours, is_admin=holder is not None))
-        except DatabaseError as exc:
+        except (DatabaseError, AlreadyExists) as exc:
             log.error("storing a performance token failed (%s), request %s", type(exc).__name__, request_id(request))
             raise StoringFailed from exc
 

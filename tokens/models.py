@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from tokens.core.models import AuditEvent, RotatableCredential
+from tokens.core.models import AuditEvent, RotatableCredential, no_controls
 
 __all__ = ["AuditEvent", "NamedToken"]
 
@@ -21,7 +21,7 @@ class NamedToken(RotatableCredential):
     fingerprint_field = "subject"
     audit_fields: ClassVar[tuple[str, ...]] = ("name", "can_write", *RotatableCredential.audit_fields)
 
-    name = models.CharField(max_length=255)
+    name = models.CharField(max_length=255, validators=[no_controls])
     subject = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     can_write = models.BooleanField("may write", default=True)
     updated_at = models.DateTimeField(editable=False)

@@ -18,6 +18,7 @@ from tokens.core.models import Credential
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 from tokens.models import ISSUER, NamedToken
 
+UPDATABLE = {"expires_at", "is_active", "can_write", "allowed_networks"}
 # How exact `last_used_at` is: a write for each use would cost more than it tells.
 USE_RESOLUTION = timedelta(minutes=1)
 
@@ -90,6 +91,7 @@ def update(name: str, *, actor: Actor, now: datetime | None = None, **changes: A
     now = now or timezone.now()
     if "expires_at" in changes:
         _allowed(changes["expires_at"], now=now)
+    changes = {field: changes[field] for field in sorted(changes.keys() & UPDATABLE)}
     return lifecycle.change(_named(name), Action.UPDATE, changes, actor=actor, missing=_unknown(name), now=now)
 
 

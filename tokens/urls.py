@@ -12,5 +12,5 @@ urlpatterns = [
     ),
     path("_/token/rotate", views.RotateViewSet.as_view({"post": "create"}), name="named-token-rotate"),
     path("_/token/value", views.ValueViewSet.as_view({"get": "retrieve"}), name="named-token-value"),
-    re_path(r"(?s)^_(/.*)?\Z", views.NotFoundView.as_view()),
+    re_path(r"^_(/[\s\S]*)?\Z", views.NotFoundView.as_view()),
 ]

@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tokens.core.audit import Actor
-from tokens.core.errors import RegistryError
+from tokens.core.errors import Invalid, RegistryError
 
 DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -59,7 +60,7 @@ class RegistryCommand(BaseCommand):
         try:
             self.run(options)
         except RegistryError as exc:
-            raise CommandError(str(exc)) from None
+            raise CommandError(str(exc), returncode=2 if isinstance(exc, Invalid) else 1) from None
         except OperationalError as exc:
             raise CommandError(f"The database cannot be used: {str(exc).splitlines()[0]}") from None
         except OSError as exc:
@@ -103,8 +104,9 @@ class RegistryCommand(BaseCommand):
         for column in columns:
             table.add_column(column.replace("_", " "), overflow="fold")
         for row in rows:
-            table.add_row(*(Text("-" if row[column] is None else str(row[column])) for column in columns))
-        # Control characters of what is listed must not reach the terminal: rich's Text strips them.
+            table.add_row(
+                *(Text("-" if row[column] is None else CONTROLS.sub("�", str(row[column]))) for column in columns)
+            )
         Console(file=cast(IO[str], self.stdout), width=None if self.stdout.isatty() else 200).print(table)
 
 

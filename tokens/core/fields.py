@@ -55,5 +55,5 @@ class NoUnknownFields:
         """Raise DRF's `ValidationError` for the first unknown field, then validate the rest."""
         unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []  # type: ignore[attr-defined]  # mixin
         if unknown:
-            raise serializers.ValidationError({unknown[0][:64]: ["is not a field of this call."]})
+            raise serializers.ValidationError([f"{unknown[0][:64]}: is not a field of this call."])
         return super().run_validation(data)  # type: ignore[misc]  # mixin

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import connections, models, router
 from django.db.models.sql import UpdateQuery
 from django.utils import timezone
@@ -15,6 +16,11 @@ from django.utils import timezone
 def digest(secret: str) -> str:
     """SHA-256 of a random secret in hex: what is stored in its place (fast is right for 160 random bits)."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def preview_of(secret: str) -> str:
+    """The characters of a secret that are kept to know it by: five, or of a short one no more than a third."""
+    return secret[: min(5, len(secret) // 3)]
 
 
 def is_same(first: str, second: str) -> bool:
@@ -36,6 +42,9 @@ def are_networks(value: Any) -> None:
 def is_opaque(raw: str) -> bool:
     """Whether `raw` could be a random key, which is found by its digest."""
     return 0 < len(raw) <= 1024 and raw.count(".") != 2
+
+
+no_controls = RegexValidator(r"\A[^\x00-\x1f\x7f-\x9f]*\Z", "must not contain control characters.")
 
 
 class State(models.TextChoices):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -62,7 +63,7 @@ class KeyRing:
         for key in self._candidates(raw):
             try:
                 payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
-                claims = json.loads(payload)
+                claims = json.loads(payload, parse_constant=_refuse_constant)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):
@@ -77,6 +78,10 @@ class KeyRing:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             return ()
         return tuple(sorted(self.keys, key=lambda key: key.kid != kid))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON.")
 
 
 def b64url(data: bytes) -> str:
