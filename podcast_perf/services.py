@@ -204,11 +204,9 @@ def verify(raw: str, now: datetime) -> Description:
 
 
 def _serial(raw: str) -> str:
-    """The `s` of a genuine token."""
+    """The `s` of a genuine token, empty if it makes no sense."""
     serial = ring().verify(raw).get("s")
-    if not isinstance(serial, str):
-        raise InvalidCredential("The token has no serial.")
-    return serial
+    return serial if isinstance(serial, str) else ""
 
 
 def find_publisher(raw: str) -> Publisher | None:

@@ -4,7 +4,7 @@ import logging
 import re
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -49,7 +49,7 @@ class TokenViewSet(ViewSetMixin, API):
         )
         try:
             return dialect.token(services.mint(actor=actor, holder=holder, hours=hours, is_admin=holder is not None))
-        except (DatabaseError, AlreadyExists) as exc:
+        except (DatabaseError, InterfaceError, AlreadyExists) as exc:
             log.error("storing a performance token failed (%s), request %s", type(exc).__name__, request_id(request))
             raise StoringFailed from exc
 

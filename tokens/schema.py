@@ -50,7 +50,7 @@ ROW: dict[str, Any] = {
     "updated_at": _milliseconds("When it was last changed"),
     "last_used_at": _milliseconds("When it was last used, exact to a minute", allow_null=True),
 }
-Row = inline_serializer("NamedToken", ROW)
+Row = inline_serializer("NamedToken", dict(ROW))
 Created = inline_serializer("CreatedNamedToken", ROW | {"token": serializers.CharField(help_text="Its value.")})
 Rotated = inline_serializer(
     "RotatedNamedToken",

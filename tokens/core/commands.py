@@ -9,6 +9,7 @@ from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
+from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from rich.console import Console
 from rich.table import Table
@@ -116,6 +117,14 @@ def duration(raw: str) -> timedelta:
     if match is None or int(match[1]) == 0:
         raise Usage(f"{raw!r} is no duration; write for example 90s, 15m, 12h, 30d or 4w.")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+def after(length: timedelta) -> datetime:
+    """The moment that lies `length` ahead. Raises `Usage` when the calendar has none."""
+    try:
+        return timezone.now() + length
+    except OverflowError:
+        raise Usage("That lies after the year 9999.") from None
 
 
 def moment(raw: str) -> datetime:

@@ -151,11 +151,18 @@ class Negotiation(BaseContentNegotiation):
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         """The renderer of the media type that Accept prefers (RFC 9110, section 12.5.1), with that type."""
         if len(renderers) > 1 and "HTTP_ACCEPT" in request.META:
-            preferred = cast(HttpRequest, request).get_preferred_type([renderer.media_type for renderer in renderers])
+            preferred = _preferred_type(cast(HttpRequest, request), [renderer.media_type for renderer in renderers])
             for renderer in renderers:
                 if renderer.media_type == preferred:
                     return renderer, renderer.media_type
         return renderers[0], renderers[0].media_type
+
+
+def _preferred_type(request: HttpRequest, media_types: list[str]) -> str | None:
+    try:
+        return request.get_preferred_type(media_types)
+    except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
+        return None
 
 
 class TooLarge(exceptions.APIException):

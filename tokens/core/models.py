@@ -75,7 +75,7 @@ class CredentialQuerySet(models.QuerySet[Row_co]):
             if obstacle == state:
                 return self.filter(condition & holds)
             condition &= ~holds
-        return self.filter(condition)
+        return self.filter(condition) if state == State.ACTIVE else self.none()
 
     def update_returning(self, fields: tuple[str, ...], **updates: Any) -> list[tuple[Any, ...]]:
         """Update all matching rows in one statement and return `fields` of each as it is afterwards.

@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
 from tokens.core.schema import failures
-from tokens.oauth.serializers import TokenRequest
+from tokens.oauth.serializers import CredentialRequest
 
 TAGS = ["Checking and ending credentials"]
 Introspection = inline_serializer(
@@ -70,7 +70,7 @@ FAILURES = {
     ),
 }
 EXAMPLE = OpenApiExample("token", {"token": "eyJhbGciOi…", "token_type_hint": "named_token"}, request_only=True)
-REQUEST = {"application/x-www-form-urlencoded": TokenRequest, "application/json": TokenRequest}
+REQUEST = {"application/x-www-form-urlencoded": CredentialRequest, "application/json": CredentialRequest}
 
 introspect = extend_schema(
     operation_id="introspect",

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from tokens.core.fields import StrictCharField
 
 
-class TokenRequest(serializers.Serializer[Any]):
+class CredentialRequest(serializers.Serializer[Any]):
     """A credential, and what the caller believes it to be."""
 
     token = StrictCharField(allow_controls=True, help_text="The credential, of whatever kind.")

@@ -21,9 +21,9 @@ from tokens.core.errors import NotConfigured
 from tokens.core.http import API, JSONBodyParser, actor_of, client_address, validated
 from tokens.models import NamedToken
 from tokens.oauth import dialect, schema
-from tokens.oauth.serializers import TokenRequest
+from tokens.oauth.serializers import CredentialRequest
 
-TOKEN = TokenRequest()
+TOKEN = CredentialRequest()
 
 
 class FormOrJSONParser(JSONBodyParser):

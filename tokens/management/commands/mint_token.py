@@ -3,10 +3,9 @@
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import timezone
 
 from tokens import dialect, serializers, services
-from tokens.core.commands import RegistryCommand, Usage, duration, moment
+from tokens.core.commands import RegistryCommand, Usage, after, duration, moment
 
 
 class Command(RegistryCommand):
@@ -31,7 +30,7 @@ class Command(RegistryCommand):
             raise Usage(f"name: {body.errors['name'][0]}")
         expires_at = None
         if options["expires_in"]:
-            expires_at = timezone.now() + duration(options["expires_in"])
+            expires_at = after(duration(options["expires_in"]))
         elif options["expires_at"]:
             expires_at = moment(options["expires_at"])
         minted = services.mint(

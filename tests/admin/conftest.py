@@ -1,0 +1,66 @@
+"""Operators who are signed in, and a row of every model that the admin shows."""
+
+from typing import Any
+
+import pytest
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib.auth.models import Group as OperatorGroup
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.test import Client
+from django.utils import timezone
+
+from tests.factories import (
+    ApiKeyFactory,
+    GroupFactory,
+    NamedTokenFactory,
+    PerformanceTokenFactory,
+    ProfileFactory,
+    PublisherFactory,
+    secret_of,
+    value_of,
+)
+from tokens.core import audit
+from tokens.core.audit import SYSTEM
+from tokens.services import Action
+
+ATTEMPT = {"username": "jane", "ip_address": "192.0.2.1", "user_agent": "curl", "path_info": "/admin/login/"}
+
+
+@pytest.fixture
+def operator(db: Any) -> User:
+    """A superuser."""
+    return User.objects.create_superuser("jane", password="correct horse battery staple")
+
+
+@pytest.fixture
+def admin(operator: User) -> Client:
+    """A browser in which `operator` is signed in."""
+    browser = Client()
+    browser.force_login(operator)
+    return browser
+
+
+@pytest.fixture
+def secrets_and_rows(operator: User) -> tuple[list[str], dict[str, Model]]:
+    """Everything that no page may show, and a row of every model by its label."""
+    token, publisher, key = NamedTokenFactory(name="ci"), PublisherFactory(), ApiKeyFactory(group=GroupFactory())
+    performance = PerformanceTokenFactory(publisher=publisher)
+    secrets = [value_of(token), value_of(performance), secret_of(publisher), secret_of(key)]
+    secrets += [publisher.key_hash, key.key_hash, operator.password, value_of(token).rpartition(".")[2]]
+    rows = [
+        token,
+        publisher,
+        performance,
+        key,
+        key.owner,
+        key.group,
+        operator,
+        audit.record(Action.MINT, token, actor=SYSTEM),
+        OperatorGroup.objects.create(name="support"),
+        AccessAttempt.objects.create(**ATTEMPT, get_data="", post_data="password=hunter2", failures_since_start=1),
+        AccessFailureLog.objects.create(**ATTEMPT),
+        AccessLog.objects.create(**ATTEMPT, attempt_time=timezone.now()),
+    ]
+    ProfileFactory()
+    return [*secrets, "hunter2"], {row._meta.label: row for row in rows}

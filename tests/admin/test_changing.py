@@ -1,0 +1,197 @@
+"""Changing in the admin: revoking, switching off, locking; each through the service, each with its audit event."""
+
+import pytest
+from django.urls import reverse
+
+from edi_auth.models import ApiKey
+from tests.factories import (
+    ApiKeyFactory,
+    GroupFactory,
+    NamedTokenFactory,
+    PerformanceTokenFactory,
+    ProfileFactory,
+    PublisherFactory,
+    secret_of,
+    value_of,
+)
+from tokens.core.models import State
+from tokens.models import AuditEvent, NamedToken
+
+pytestmark = pytest.mark.django_db
+
+KINDS = {
+    "tokens_namedtoken": (NamedTokenFactory, "tokens:named_token:revoke"),
+    "podcast_perf_publisher": (PublisherFactory, "podcast_perf:publisher:revoke"),
+    "podcast_perf_performancetoken": (PerformanceTokenFactory, "podcast_perf:performance_token:revoke"),
+    "edi_auth_apikey": (ApiKeyFactory, "edi_auth:api_key:revoke"),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def act(browser, kind, action, *rows):
+    selected = {"action": action, "_selected_action": [row.pk for row in rows]}
+    return browser.post(reverse(f"admin:{kind}_changelist"), selected, follow=True)
+
+
+def change(browser, kind, row, **fields):
+    return browser.post(reverse(f"admin:{kind}_change", args=[row.pk]), fields, follow=True)
+
+
+@every_kind
+def test_revokes_what_was_selected_and_nothing_else(admin, kind):
+    make, _ = KINDS[kind]
+    first, second, other = make(), make(), make()
+    response = act(admin, kind, "revoke_selected", first, second)
+    assert "Revoked 2." in response.content.decode()
+    states = dict(type(first).objects.values_list("pk", "revoked_at"))
+    assert states[first.pk] is not None
+    assert states[second.pk] is not None
+    assert states[other.pk] is None
+
+
+@every_kind
+def test_names_the_operator_who_revoked(admin, kind):
+    make, action = KINDS[kind]
+    row = make()
+    act(admin, kind, "revoke_selected", row)
+    event = AuditEvent.objects.get(action=action)
+    assert (event.actor_label, event.channel, event.object_id) == ("jane", "admin", str(row.pk))
+
+
+@every_kind
+def test_revokes_nothing_twice(admin, kind):
+    make, action = KINDS[kind]
+    row = make()
+    for _ in range(2):
+        act(admin, kind, "revoke_selected", row)
+    assert AuditEvent.objects.filter(action=action).count() == 1
+
+
+@every_kind
+def test_revokes_nothing_for_an_operator_who_may_only_look(client, django_user_model, kind):
+    from django.contrib.auth.models import Permission
+
+    make, _ = KINDS[kind]
+    row = make()
+    joe = django_user_model.objects.create_user("joe", is_staff=True)
+    joe.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(joe)
+    act(client, kind, "revoke_selected", row)
+    row.refresh_from_db()
+    assert row.revoked_at is None
+
+
+def test_closes_the_api_to_a_token_that_was_revoked(admin, api):
+    token = NamedTokenFactory()
+    assert api.call("GET", "/_/token", bearer=value_of(token)).status_code == 200
+    act(admin, "tokens_namedtoken", "revoke_selected", token)
+    assert api.call("GET", "/_/token", bearer=value_of(token)).status_code == 401
+
+
+def test_switches_a_token_off_and_on_without_changing_its_value(admin, api):
+    token = NamedTokenFactory()
+    value = value_of(token)
+    change(admin, "tokens_namedtoken", token, can_write="on")
+    assert api.call("GET", "/_/token", bearer=value).status_code == 401
+    change(admin, "tokens_namedtoken", token, can_write="on", is_active="on")
+    assert api.call("GET", "/_/token", bearer=value).status_code == 200
+
+
+def test_records_what_an_operator_changed(admin):
+    token = NamedTokenFactory()
+    change(admin, "tokens_namedtoken", token, is_active="on")
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor_label) == ("tokens:named_token:update", "jane")
+    assert (event.before, event.after) == ({"can_write": True}, {"can_write": False})
+
+
+def test_records_nothing_where_nothing_changed(admin):
+    token = NamedTokenFactory()
+    change(admin, "tokens_namedtoken", token, is_active="on", can_write="on")
+    assert not AuditEvent.objects.exists()
+
+
+def test_keeps_the_name_of_a_token(admin):
+    token = NamedTokenFactory(name="ci")
+    change(admin, "tokens_namedtoken", token, name="renamed", is_active="on", can_write="on")
+    token.refresh_from_db()
+    assert token.name == "ci"
+
+
+def test_wakes_no_token_that_was_revoked(admin, api):
+    token = NamedTokenFactory(is_active=False)
+    act(admin, "tokens_namedtoken", "revoke_selected", token)
+    change(admin, "tokens_namedtoken", token, is_active="on", can_write="on")
+    token.refresh_from_db()
+    assert token.state == State.REVOKED
+    assert not token.is_active
+
+
+def test_renames_a_publisher_and_keeps_its_key(admin, api):
+    publisher = PublisherFactory(name="old")
+    key = secret_of(publisher)
+    change(admin, "podcast_perf_publisher", publisher, name="new", is_active="on")
+    publisher.refresh_from_db()
+    assert publisher.name == "new"
+    assert api.call("GET", "/token", headers={"X-PUB-KEY": key}).status_code == 200
+
+
+def test_gives_no_key_to_another_owner(admin):
+    key, other = ApiKeyFactory(), ProfileFactory()
+    change(admin, "edi_auth_apikey", key, name=key.name, owner=other.pk, is_active="on")
+    assert ApiKey.objects.get().owner == key.owner
+
+
+@pytest.mark.parametrize(("kind", "make"), [("edi_auth_profile", ProfileFactory), ("edi_auth_group", GroupFactory)])
+def test_locks_and_unlocks(admin, kind, make):
+    row = make()
+    act(admin, kind, "lock_selected", row)
+    row.refresh_from_db()
+    assert row.locked_at is not None
+    act(admin, kind, "unlock_selected", row)
+    row.refresh_from_db()
+    assert row.locked_at is None
+    subject = type(row).kind
+    recorded = AuditEvent.objects.order_by("id").values_list("action", "actor_label")
+    assert list(recorded) == [(f"edi_auth:{subject}:lock", "jane"), (f"edi_auth:{subject}:unlock", "jane")]
+
+
+def test_closes_the_key_exchange_to_a_locked_profile(admin, api):
+    key = ApiKeyFactory()
+    act(admin, "edi_auth_profile", "lock_selected", key.owner)
+    assert api.call("POST", "/auth/v1/key", {"key": secret_of(key)}).status_code == 403
+
+
+def test_ends_all_tokens_of_a_profile(admin, api, snapshot):
+    key = ApiKeyFactory()
+    pair = api.call("POST", "/auth/v1/key", {"key": secret_of(key)}).json()
+    body = {"pasta-token": pair["pasta-token"], "edi-token": pair["edi-token"]}
+    act(admin, "edi_auth_profile", "end_tokens_of_selected", key.owner)
+    snapshot.renew()
+    assert api.call("POST", "/auth/v1/token/refresh", body).status_code == 403
+
+
+def test_refuses_a_name_that_is_taken(admin):
+    first, second = (GroupFactory(name=name) for name in ("first", "second"))
+    change(admin, "edi_auth_group", second, name="first")
+    second.refresh_from_db()
+    assert second.name == "second"
+    assert first.name == "first"
+
+
+@pytest.mark.parametrize("name", ["a\x07b", "a\x1b[31mb"], ids=ascii)
+@pytest.mark.parametrize(
+    ("kind", "make"), [("podcast_perf_publisher", PublisherFactory), ("edi_auth_apikey", ApiKeyFactory)]
+)
+def test_renames_nothing_to_a_name_that_makes_no_sense(admin, kind, make, name):
+    row = make()
+    before = row.name
+    change(admin, kind, row, name=name, is_active="on")
+    row.refresh_from_db()
+    assert row.name == before
+
+
+def test_keeps_a_page_of_an_unknown_row_from_failing(admin):
+    response = admin.get(reverse("admin:tokens_namedtoken_change", args=[999_999]))
+    assert response.status_code == 302
+    assert not NamedToken.objects.exists()

@@ -1,0 +1,66 @@
+"""What all commands have in common (the contract, "Commands")."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError
+
+COMMANDS = {
+    "mint_token": ["ci"],
+    "revoke_token": ["ci"],
+    "list_tokens": [],
+    "mint_performance_token": [],
+    "revoke_performance_token": ["lwus8z6p-d6260a7ddbb086e4"],
+    "add_profile": ["--idp", "orcid", "--idp-uid", "https://orcid.org/0000-0002-1825-0097"],
+    "mint_api_key": ["EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb", "laptop"],
+    "revoke_api_key": ["R9arQ"],
+}
+ALL = [*COMMANDS, "generate_keys", "init", "serve"]
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_shows_an_example_in_its_help(manage, command):
+    outcome = manage(command, "--help")
+    assert outcome.code == 0
+    assert f"example: manage.py {command}" in " ".join(outcome.out.split())
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_refuses_an_unknown_option(manage, command):
+    outcome = manage(command, *COMMANDS.get(command, []), "--frobnicate")
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert "--frobnicate" in outcome.err
+
+
+@pytest.mark.parametrize(("command", "arguments"), COMMANDS.items())
+def test_says_in_a_sentence_that_the_database_is_away(manage, monkeypatch, command, arguments):
+    def refuse(*args, **kwargs):
+        raise OperationalError("connection refused\nIs the server running?")
+
+    monkeypatch.setattr("django.db.backends.base.base.BaseDatabaseWrapper.ensure_connection", refuse)
+    outcome = manage(command, *arguments)
+    assert outcome.code == 1
+    assert outcome.err.endswith("CommandError: The database cannot be used: connection refused\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        pytest.param(["revoke_token", "ci"], 1, "CommandError", id="refused"),
+        pytest.param(["revoke_token"], 2, "usage: manage.py revoke_token", id="usage"),
+        pytest.param(["mint_token", "ci", "--expires-in", "soon"], 2, "Usage: 'soon' is no duration", id="argument"),
+    ],
+)
+def test_exits_with_its_code_from_a_shell(tmp_path, arguments, code, sentence):
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/none/db.sqlite3"}
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(
+        command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,71 @@
+"""`manage.py serve`: its arguments. What it serves is in tests/server."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The command lines that this process would have become."""
+    lines = []
+    monkeypatch.setattr("os.execv", lambda path, line: lines.append(line))
+    monkeypatch.setattr("os.chdir", lambda path: None)
+    return lines
+
+
+def test_becomes_gunicorn_at_the_documented_port(manage, started):
+    assert manage("serve").code == 0
+    (line,) = started
+    assert line[1:3] == ["-m", "gunicorn"]
+    assert line[line.index("--bind") + 1] == "127.0.0.1:7000"
+
+
+def test_takes_address_and_number_of_workers(manage, started):
+    manage("serve", "--bind", "0.0.0.0:8123", "--workers", "3")
+    (line,) = started
+    assert line[line.index("--bind") + 1] == "0.0.0.0:8123"
+    assert line[line.index("--workers") + 1] == "3"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--workers", "many"],
+        ["--workers", "0"],
+        ["--workers", "-1"],
+        ["--workers", ""],
+        ["--bind"],
+        ["--bind", ""],
+        ["--bind", "127.0.0.1:port"],
+        ["--bind", "127.0.0.1:70000"],
+        ["--port", "7000"],
+        ["7000"],
+    ],
+    ids=" ".join,
+)
+def test_refuses_wrong_usage_and_starts_nothing(manage, started, arguments):
+    outcome = manage("serve", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert started == []
+
+
+def test_says_what_to_run_first(tmp_path):
+    names = {"PATH", "HOME", "LANG"}
+    environment = {name: value for name, value in os.environ.items() if name in names}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=settings.BASE_DIR,
+        env={**environment, "ENV_FILE": str(tmp_path / "missing")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "SECRET_KEY is not set." in done.stderr
+    assert "Run: manage.py init" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,186 @@
+"""Settings, read from the environment or from `.env` (the contract, "Settings")."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+SECRETS = {"SECRET_KEY": "s" * 50, "TOKENS_SECRET_KEY": "t" * 32, "PERFORMANCE_SECRET_KEY": "p" * 32}
+KEEP = ("PATH", "HOME", "LANG", "LC_ALL")
+
+
+def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with an environment of nothing but `variables`."""
+    environment = {name: os.environ[name] for name in KEEP if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=settings.BASE_DIR,
+        env={**environment, "ENV_FILE": "/dev/null", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def read(*names: str, **variables: str) -> list[object]:
+    """The settings `names` as a fresh process has them."""
+    code = f"import json\nfrom config import settings\nprint(json.dumps([getattr(settings, n) for n in {names}], default=str))"
+    done = run(["-c", code], **variables)
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+NONSENSE = [
+    ("DATABASE_URL", "nonsense"),
+    ("DATABASE_URL", "mysql://somebody:hunter2@localhost/registry"),
+    ("DATABASE_URL", "oracel://somebody:hunter2@localhost/registry"),
+    ("DATABASE_URL", "postgres://somebody:hunter2@localhost:port/registry"),
+    ("DEBUG", "maybe"),
+    ("ALLOWED_HOSTS", "https://registry.example.org"),
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "http"),
+    ("PORT", "7000.0"),
+    ("WORKERS", "0"),
+    ("THREADS", "-4"),
+    ("EXPIRES_IN", "0"),
+    ("EXPIRES_IN", "-1"),
+    ("EXPIRES_IN", "1h"),
+    ("EXPIRES_IN", "nan"),
+    ("EXPIRES_IN", "99999"),
+    ("PERFORMANCE_LISTENER_TOKENS", "perhaps"),
+    ("PERFORMANCE_LISTENER_MAX_HOURS", "0"),
+    ("PERFORMANCE_LISTENER_MAX_HOURS", "a day"),
+    ("EDI_JWT_ISSUER", "auth.edirepository.org"),
+    ("EDI_JWT_ISSUER", "ftp://auth.edirepository.org"),
+    ("EDI_JWT_ISSUER", "https://["),
+    ("EDI_JWT_HOSTED_DOMAIN", "https://edirepository.org"),
+    ("EDI_TOKEN_HOURS", "0"),
+    ("EDI_TOKEN_HOURS", "8h"),
+    ("EDI_REVOCATION_SECONDS", "0"),
+    ("PASTA_SYSTEM", "pasta"),
+    ("PASTA_SYSTEM", "https://pasta.edirepository.org/a*b"),
+    ("CACHE_URL", "memcache://localhost"),
+    ("CACHE_URL", "nonsense"),
+    ("HTTPS_ONLY", "2"),
+    ("TRUSTED_PROXIES", "my-proxy"),
+    ("TRUSTED_PROXIES", "10.0.0.0/33"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), NONSENSE)
+def test_stops_the_start_with_one_line_that_names_a_value_without_sense(name, value):
+    done = run(["manage.py", "check"], **SECRETS, **{name: value})
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"Configuration error: {name} ")
+    assert "hunter2" not in done.stderr
+
+
+def test_stops_the_server_the_same_way():
+    done = run(["manage.py", "serve"], **SECRETS, EXPIRES_IN="soon")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("Configuration error: EXPIRES_IN ")
+
+
+def test_stops_for_a_value_from_the_file_too(tmp_path):
+    (tmp_path / "file").write_text("PORT=http\n")
+    done = run(["manage.py", "check"], **SECRETS, ENV_FILE=str(tmp_path / "file"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("Configuration error: PORT ")
+
+
+def test_starts_with_nothing_but_secrets():
+    done = run(["manage.py", "check"], **SECRETS)
+    assert done.returncode == 0
+    assert "no issues" in done.stdout
+
+
+def test_has_the_documented_defaults():
+    defaults = {
+        "DEBUG": False,
+        "PORT": 7000,
+        "PERFORMANCE_SECRET_KEY": "",
+        "PERFORMANCE_PUBLIC_KEY": "",
+        "EXPIRES_IN": "1",
+        "PERFORMANCE_LISTENER_TOKENS": False,
+        "PERFORMANCE_LISTENER_MAX_HOURS": 24,
+        "EDI_JWT_ISSUER": "https://auth.edirepository.org",
+        "EDI_JWT_HOSTED_DOMAIN": "edirepository.org",
+        "EDI_TOKEN_HOURS": 8,
+        "PASTA_SYSTEM": "https://pasta.edirepository.org/authentication",
+    }
+    assert dict(zip(defaults, read(*defaults), strict=True)) == defaults
+
+
+def test_keeps_data_in_a_file_of_its_own_by_default():
+    (databases,) = read("DATABASES")
+    assert databases["default"]["NAME"] == str(settings.BASE_DIR / "var" / "registry.sqlite3")
+
+
+@pytest.mark.parametrize(
+    "name", ["EXPIRES_IN", "PORT", "DATABASE_URL", "CACHE_URL", "EDI_JWT_ISSUER", "EDI_TOKEN_HOURS"]
+)
+def test_takes_an_empty_value_for_the_default(name):
+    setting = {"DATABASE_URL": "DATABASES", "CACHE_URL": "CACHES"}.get(name, name)
+    assert read(setting, **{name: ""}) == read(setting)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("EXPIRES_IN", "0.5", "0.5"),
+        ("EXPIRES_IN", " 2 ", "2"),
+        ("DEBUG", "TRUE", True),
+        ("DEBUG", "off", False),
+        ("PERFORMANCE_LISTENER_TOKENS", "yes", True),
+        ("ALLOWED_HOSTS", "a.example, b.example,", ["a.example", "b.example"]),
+        ("PERFORMANCE_SECRET_KEY_FALLBACKS", "one,two", ["one", "two"]),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"]),
+        ("EDI_JWT_PRIVATE_KEY_PATH", "/run/secrets/edi.pem", "/run/secrets/edi.pem"),
+        ("PASTA_PRIVATE_KEY_PATH", "keys/pasta.pem", str(settings.BASE_DIR / "keys" / "pasta.pem")),
+    ],
+)
+def test_reads_a_value(name, value, expected):
+    assert read(name, **{name: value}) == [expected]
+
+
+def test_keeps_a_dollar_sign_in_a_secret(tmp_path):
+    (tmp_path / "file").write_text("TOKENS_SECRET_KEY=$HOME\n")
+    variables = {"ENV_FILE": str(tmp_path / "file"), "SECRET_KEY": "$ecret"}
+    assert read("SECRET_KEY", "TOKENS_SECRET_KEY", **variables) == ["$ecret", "$HOME"]
+
+
+def test_keeps_a_password_of_the_database_verbatim():
+    (databases,) = read("DATABASES", DATABASE_URL="postgres://jane:%24ecret%23@localhost:5433/registry")
+    config = databases["default"]
+    assert (config["USER"], config["PASSWORD"]) == ("jane", "$ecret#")
+    assert (config["HOST"], config["PORT"], config["NAME"]) == ("localhost", 5433, "registry")
+
+
+def test_reads_the_file_that_env_file_names_and_lets_the_environment_win(tmp_path):
+    (tmp_path / "file").write_text("EXPIRES_IN=2 # hours\nPORT=7100\n")
+    assert read("EXPIRES_IN", "PORT", ENV_FILE=str(tmp_path / "file"), PORT="7200") == ["2", 7200]
+
+
+def test_starts_without_the_file(tmp_path):
+    assert read("PORT", ENV_FILE=str(tmp_path / "missing")) == [7000]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, [True, True, True]),
+        ({"HTTPS_ONLY": "false"}, [False, False, False]),
+        ({"DEBUG": "true"}, [False, False, False]),
+        ({"DEBUG": "true", "HTTPS_ONLY": "true"}, [True, True, True]),
+    ],
+)
+def test_asks_for_https_unless_told_otherwise(variables, expected):
+    assert read("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", **variables) == expected

@@ -1,0 +1,96 @@
+"""The WSGI application: which chain of middleware a path passes through."""
+
+import pytest
+
+from config.wsgi import application, is_site_path
+from tests.core.wsgi import request
+
+pytestmark = pytest.mark.django_db
+
+API_PATHS = ["/token", "/_/token", "/_/token/value", "/auth/v1/key", "/auth/v1/token/refresh", "/auth/v1/ping"]
+MISSING = ["/token/", "/_", "/_/", "/_/nowhere", "/auth/v1", "/auth/v1/", "/auth/v1/nowhere"]
+SITE_ONLY = [
+    "SessionMiddleware",
+    "CsrfViewMiddleware",
+    "AuthenticationMiddleware",
+    "MessageMiddleware",
+    "AxesMiddleware",
+]
+
+
+def chain(handler):
+    """The names of the middleware that a request to `handler` passes through."""
+    names = []
+    step = handler._middleware_chain
+    while step is not None:
+        inner = getattr(step, "__wrapped__", step)
+        names.append(type(inner).__name__)
+        step = getattr(inner, "get_response", None)
+    return names
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/admin", "/admin/", "/admin/login/", "/api/docs/", "/api/schema/", "/static/a.css"]
+)
+def test_gives_people_the_full_chain(path):
+    assert is_site_path(path)
+
+
+@pytest.mark.parametrize("path", [*API_PATHS, *MISSING, "", "/nowhere", "/favicon.ico", "//", "/_/admin", "/Admin/"])
+def test_gives_the_apis_the_short_chain(path):
+    assert not is_site_path(path)
+
+
+def test_keeps_the_short_chain_short():
+    assert chain(application.api)[:-1] == ["RequestMiddleware"]
+
+
+@pytest.mark.parametrize("name", ["RequestMiddleware", "SecurityMiddleware", *SITE_ONLY])
+def test_leaves_the_full_chain_as_the_settings_have_it(name):
+    assert name in chain(application.site)
+
+
+@pytest.mark.parametrize("path", [*API_PATHS, *MISSING, "/nowhere"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_sets_no_cookie_and_reads_none_at_an_api(method, path):
+    answer = request(method, path, b"{}", HTTP_COOKIE="sessionid=x; csrftoken=y")
+    assert answer.header("Set-Cookie") == []
+    assert "cookie" not in str(answer.header("Vary")).lower()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_asks_an_api_client_for_no_csrf_token(method):
+    assert request(method, "/_/token", b"{}").status == 401
+
+
+@pytest.mark.parametrize("path", ["/token/", "/_/token/", "/_/token/value/", "/auth/v1/key/", "/auth/v1/ping/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_redirects_nobody_to_a_path_without_its_slash(method, path):
+    answer = request(method, path, b"{}")
+    assert answer.status == 404
+    assert answer.header("Location") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"), [("/token/x", {"error"}), ("/_/x", {"error"}), ("/auth/v1/x", {"msg", "method"})]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
+def test_speaks_the_dialect_of_the_api_where_it_has_no_route(method, path, keys):
+    answer = request(method, path, b"{}", HTTP_ACCEPT="text/html")
+    assert answer.status == 404
+    assert set(answer.json()) == keys
+
+
+def test_asks_no_api_client_for_a_host_that_is_allowed():
+    assert request("GET", "/auth/v1/ping", HTTP_HOST="registry.internal").body == b"pong"
+
+
+def test_refuses_people_a_host_that_is_not_allowed():
+    assert request("GET", "/", HTTP_HOST="evil.example").status == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/\x00", "/%00", "/_/\xff\xfe", "/auth/v1/\x00", "/static/../config/settings.py", "/" + "x" * 5000]
+)
+def test_answers_a_path_that_makes_no_sense(path):
+    assert request("GET", path).status in {400, 404}

@@ -1,0 +1,276 @@
+"""What refreshes know of locks and revocations."""
+
+import threading
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+
+from edi_auth import revocations, services
+from edi_auth.revocations import Snapshot
+from tests.edi_auth.forge import NOW, REFRESH, SECONDS, UID, edi, edi_id, pasta
+from tests.factories import GroupFactory, ProfileFactory
+from tokens.core.errors import Forbidden, Unavailable
+
+
+class Threads:
+    """Stands for `threading.Thread` and starts nothing."""
+
+    def __init__(self):
+        self.started = []
+
+    def __call__(self, **options):
+        return SimpleNamespace(start=lambda: self.started.append(options))
+
+
+class Stop(BaseException):
+    """Ends a loop that has no end."""
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """The threads that would have been started."""
+    made = Threads()
+    fake = SimpleNamespace(Thread=made, Event=threading.Event, Lock=threading.Lock)
+    monkeypatch.setattr(revocations, "threading", fake)
+    return made
+
+
+@pytest.fixture
+def loop(monkeypatch):
+    """Runs the loop of a snapshot with what `renew` does at each turn (an exception is raised); gives the pauses."""
+    closed = []
+    fake = SimpleNamespace(close=lambda: closed.append(True), settings_dict={"CONN_MAX_AGE": None})
+
+    def run(snapshot, *turns):
+        left, pauses = list(turns), []
+
+        def renew():
+            turn = left.pop(0)
+            if turn is not None:
+                raise turn
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if not left:
+                raise Stop
+
+        monkeypatch.setattr(revocations, "connection", fake)
+        monkeypatch.setattr(revocations, "time", SimpleNamespace(sleep=pause, monotonic=lambda: 0.0))
+        monkeypatch.setattr(Snapshot, "renew", lambda self: renew())
+        with pytest.raises(Stop):
+            snapshot._renew_for_ever()
+        return SimpleNamespace(pauses=pauses, closed=len(closed))
+
+    return run
+
+
+def ask(api):
+    return api.call("POST", REFRESH, {"pasta-token": pasta(), "edi-token": edi()})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("make", [ProfileFactory, GroupFactory])
+def test_knows_a_lock_once_it_was_renewed(snapshot, make):
+    row = make(locked_at=NOW)
+    snapshot.check(row.edi_id, SECONDS)
+    snapshot.renew()
+    with pytest.raises(Forbidden):
+        snapshot.check(row.edi_id, SECONDS)
+
+
+@pytest.mark.django_db
+def test_knows_the_moment_before_which_no_token_counts(snapshot):
+    profile = ProfileFactory(tokens_valid_after=NOW)
+    snapshot.renew()
+    snapshot.check(profile.edi_id, SECONDS + 60)
+    with pytest.raises(Forbidden):
+        snapshot.check(profile.edi_id, SECONDS - 1)
+
+
+@pytest.mark.django_db
+def test_counts_a_lock_whatever_the_age_of_the_token(snapshot):
+    profile = ProfileFactory(locked_at=NOW, tokens_valid_after=NOW - timedelta(days=1))
+    snapshot.renew()
+    with pytest.raises(Forbidden):
+        snapshot.check(profile.edi_id, SECONDS + 10**9)
+
+
+@pytest.mark.django_db
+def test_forgets_a_lock_that_was_taken_away(snapshot):
+    profile = ProfileFactory(locked_at=NOW)
+    snapshot.renew()
+    type(profile).objects.update(locked_at=None)
+    snapshot.renew()
+    assert snapshot.check(profile.edi_id, SECONDS) is None
+
+
+@pytest.mark.django_db
+def test_has_nothing_against_anybody_else(snapshot):
+    ProfileFactory(locked_at=NOW)
+    free = ProfileFactory()
+    snapshot.renew()
+    assert snapshot.check(free.edi_id, 0) is None
+    assert snapshot.check(edi_id("nobody"), 0) is None
+
+
+@pytest.mark.django_db
+def test_reads_only_who_is_locked_or_revoked(snapshot, django_assert_num_queries):
+    ProfileFactory.create_batch(3)
+    GroupFactory.create_batch(3)
+    revoked = ProfileFactory(tokens_valid_after=NOW)
+    with django_assert_num_queries(2):
+        snapshot.renew()
+    assert snapshot._revocations.keys() == {revoked.edi_id}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("exc", [OperationalError, InterfaceError])
+def test_keeps_what_it_knows_when_the_database_fails(snapshot, exc):
+    profile = ProfileFactory(locked_at=NOW)
+    snapshot.renew()
+    type(profile).objects.update(locked_at=None)
+
+    def broken(execute, sql, params, many, context):
+        raise exc
+
+    with connection.execute_wrapper(broken), pytest.raises(exc):
+        snapshot.renew()
+    with pytest.raises(Forbidden):
+        snapshot.check(profile.edi_id, SECONDS)
+
+
+def test_has_no_age_before_it_was_read():
+    assert Snapshot().age() is None
+
+
+@pytest.mark.django_db
+def test_tells_its_age_in_seconds(snapshot, monkeypatch):
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    snapshot.renew()
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 107.5))
+    assert snapshot.age() == 7.5
+
+
+@pytest.mark.django_db
+def test_does_not_grow_younger_by_a_failure(snapshot, monkeypatch):
+    def broken(execute, sql, params, many, context):
+        raise OperationalError
+
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    snapshot.renew()
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 200.0))
+    with connection.execute_wrapper(broken), pytest.raises(OperationalError):
+        snapshot.renew()
+    assert snapshot.age() == 100
+
+
+def test_starts_one_thread_that_holds_up_no_exit(threads):
+    snapshot = Snapshot()
+    snapshot.start()
+    snapshot.start()
+    (thread,) = threads.started
+    assert thread["daemon"] is True
+    assert thread["target"] == snapshot._renew_for_ever
+
+
+def test_starts_one_thread_however_many_ask_at_once(threads):
+    snapshot, barrier = Snapshot(), threading.Barrier(8)
+
+    def start():
+        barrier.wait(10)
+        snapshot.start()
+
+    callers = [threading.Thread(target=start) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(10)
+    assert len(threads.started) == 1
+
+
+def test_starts_a_thread_of_its_own_in_each_process(threads, monkeypatch):
+    snapshot = Snapshot()
+    for pid in (11, 11, 12, 12):
+        monkeypatch.setattr(revocations, "os", SimpleNamespace(getpid=lambda pid=pid: pid))
+        snapshot.start()
+    assert len(threads.started) == 2
+
+
+def test_renews_at_the_pace_of_the_settings(loop, settings):
+    settings.EDI_REVOCATION_SECONDS = 7
+    assert loop(Snapshot(), None, None, None).pauses == [7, 7, 7]
+
+
+@pytest.mark.parametrize("exc", [OperationalError("away"), InterfaceError("closed")], ids=repr)
+def test_tries_again_after_the_database_failed(loop, exc):
+    ran = loop(Snapshot(), exc, exc, None, None)
+    assert len(ran.pauses) == 4
+    assert ran.closed == 2
+
+
+@pytest.mark.parametrize("exc", [RuntimeError("x"), ValueError("x"), OSError("x")], ids=repr)
+def test_tries_again_after_a_failure_that_nobody_foresaw(loop, exc):
+    assert len(loop(Snapshot(), exc, None).pauses) == 2
+
+
+def test_says_once_in_an_outage_that_the_last_snapshot_stays(loop, caplog):
+    away = OperationalError("the password is hunter2")
+    loop(Snapshot(), None, away, away, away, None, away)
+    warnings = [record.getMessage() for record in caplog.records if record.name == "edi_auth.revocations"]
+    assert len(warnings) == 2
+    assert not any("hunter2" in warning for warning in warnings)
+
+
+@pytest.fixture
+def unread(monkeypatch, threads):
+    """A snapshot that nobody has read yet, in the place of the one that refreshes ask."""
+    fresh = Snapshot()
+    monkeypatch.setattr(services, "snapshot", fresh)
+    monkeypatch.setattr(revocations, "FIRST_SNAPSHOT_SECONDS", 0)
+    return fresh
+
+
+@pytest.mark.usefixtures("clock")
+def test_makes_refreshes_wait_their_turn_while_it_was_never_read(api, unread):
+    response = ask(api)
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) > 0
+    assert response.json()["method"] == "refreshToken"
+
+
+@pytest.mark.usefixtures("unread", "clock")
+def test_starts_with_the_first_refresh_that_asks(api, threads):
+    ask(api)
+    ask(api)
+    assert len(threads.started) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("clock")
+def test_answers_refreshes_as_soon_as_it_was_read(api, unread):
+    ProfileFactory(idp_uid=UID, locked_at=NOW)
+    assert ask(api).status_code == 503
+    unread.renew()
+    assert ask(api).status_code == 403
+
+
+@pytest.mark.django_db
+def test_waits_a_moment_for_the_very_first_reading(monkeypatch):
+    profile = ProfileFactory(locked_at=NOW)
+    row = {profile.edi_id: revocations.Revocation(is_locked=True, tokens_valid_after=0)}
+
+    def read(self):
+        self._revocations, self._loaded_at = row, 0.0
+        self._has_loaded.set()
+
+    monkeypatch.setattr(Snapshot, "_renew_for_ever", read)
+    monkeypatch.setattr(revocations, "FIRST_SNAPSHOT_SECONDS", 10)
+    with pytest.raises(Forbidden):
+        Snapshot().check(profile.edi_id, SECONDS)
+
+
+def test_does_not_know_anything_before_it_was_read(unread):
+    with pytest.raises(Unavailable):
+        unread.check(edi_id("anybody"), SECONDS)

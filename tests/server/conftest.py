@@ -1,0 +1,57 @@
+"""One real server for all tests of this folder, and the client that stops in the middle of its body."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.server import registry
+from tests.server.registry import Registry
+from tests.settings import IS_SQLITE
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database of the server's own: a file, or one beside that of the tests where they run on PostgreSQL."""
+    if IS_SQLITE:
+        yield f"sqlite:///{tmp_path_factory.mktemp('database')}/registry.sqlite3"
+        return
+    given = os.environ["DATABASE_URL"]
+    name = f"registry_served_{os.getpid()}"
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield urlsplit(given)._replace(path=f"/{name}").geturl()
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def idle(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """What `init --demo` made, not served yet."""
+    folder: Path = tmp_path_factory.mktemp("registry")
+    return registry.new(folder, database_url)
+
+
+@pytest.fixture(scope="session")
+def server(idle: Registry) -> Iterator[Registry]:
+    """The server."""
+    with idle.serving():
+        yield idle
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stalled(server: Registry) -> Iterator[list[socket.socket]]:
+    """Clients that send half a body and stop before the first test; `test_stalled_body.py` sees what becomes of them."""
+    length = b"POST /auth/v1/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n" + b'{"key": '
+    chunks = b"POST /auth/v1/key HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + b'64\r\n{"key": '
+    clients = []
+    for request in (length, chunks):
+        client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        client.sendall(request)
+        clients.append(client)
+    yield clients
+    for client in clients:
+        client.close()

@@ -1,0 +1,173 @@
+"""A real server: `manage.py init --demo` in a folder of its own, then `manage.py serve`."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+START_SECONDS = 30
+KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server sent back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Registry:
+    """A server with its folder, its port and what `init` made."""
+
+    folder: Path
+    port: int
+    environment: dict[str, str]
+    made: list[dict[str, str]]
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """Everything that the server has printed."""
+        return (self.folder / "log").read_text()
+
+    def secret(self, label: str) -> str:
+        """The secret that `init` made under a label that begins so."""
+        return next(thing["secret"] for thing in self.made if thing["label"].startswith(label))
+
+    @property
+    def bearer(self) -> str:
+        """The value of the first named token."""
+        return self.secret("Named token")
+
+    @property
+    def public_key(self) -> str:
+        """The X-PUB-KEY."""
+        return self.secret("Podcast")
+
+    @property
+    def api_key(self) -> str:
+        """The API key of the demo profile."""
+        return self.secret("API key")
+
+    def manage(self, *arguments: str) -> str:
+        """What `manage.py` prints; it must succeed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=settings.BASE_DIR,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A new connection."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request on a connection of its own. A body that is no bytes or iterator is sent as JSON."""
+        connection = self.connect()
+        try:
+            return send(connection, method, path, body, **headers)
+        finally:
+            connection.close()
+
+    def sh(self, line: str) -> Answer:
+        """Run a curl line in a shell, and tell the status and the body that it printed."""
+        (self.folder / ".curlrc").write_text('silent\nshow-error\nmax-time = 20\nwrite-out = "\\n%{http_code}"\n')
+        done = subprocess.run(
+            ["sh", "-c", line],
+            env={"PATH": os.environ["PATH"], "CURL_HOME": str(self.folder)},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        body, _, status = done.stdout.rpartition(b"\n")
+        return Answer(int(status), http.client.HTTPMessage(), body)
+
+    @contextmanager
+    def serving(self) -> Iterator["Registry"]:
+        """Serve until the end of the context."""
+        with (self.folder / "log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve", "--bind", f"127.0.0.1:{self.port}", "--workers", "2"],
+                cwd=settings.BASE_DIR,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            self._wait(process)
+            yield self
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"The server did not start:\n{self.log}")
+
+
+def send(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    """One request on `connection`."""
+    is_raw = body is None or isinstance(body, bytes) or hasattr(body, "__next__")
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    # A server may answer and hang up before it has read too large a body.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        connection.request(method, path, body if is_raw else json.dumps(body).encode(), names)
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read())
+
+
+def new(folder: Path, database_url: str) -> Registry:
+    """A registry in `folder` with nothing but what `init --demo` makes."""
+    port = free_port()
+    environment = {name: os.environ[name] for name in KEEP if name in os.environ} | {
+        "ENV_FILE": str(folder / ".env"),
+        "DATABASE_URL": database_url,
+        "EDI_JWT_PRIVATE_KEY_PATH": str(folder / "keys" / "edi.pem"),
+        "PASTA_PRIVATE_KEY_PATH": str(folder / "keys" / "pasta.pem"),
+        "PORT": str(port),
+        "HTTPS_ONLY": "false",
+        "MAX_FAILURES": "0",
+        "MAX_UNAUTHENTICATED": "0",
+    }
+    registry = Registry(folder, port, environment, [])
+    registry.made = json.loads(registry.manage("init", "--demo", "--json"))["made"]
+    return registry
