@@ -46,9 +46,7 @@ class Minted:
 
 def ring() -> KeyRing:
     """The keys of named tokens; raises `NotConfigured` without `TOKENS_SECRET_KEY`."""
-    return hmac_ring(
-        settings.TOKENS_SECRET_KEY, settings.TOKENS_SECRET_KEY_FALLBACKS, setting="TOKENS_SECRET_KEY", with_kid=True
-    )
+    return hmac_ring("TOKENS_SECRET_KEY")
 
 
 def mint(
