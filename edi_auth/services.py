@@ -202,7 +202,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     An expired PASTA token is renewed, an expired EDI token is not. Raises `InvalidCredential` for what is malformed,
     expired or not from here, `Forbidden` for tokens of different identities, a locked profile and revoked tokens.
     """
-    now = now or timezone.now()
+    now, known_until = now or timezone.now(), snapshot.known_until
     edi_claims = ring().verify(raw_edi)
     claims.check(edi_claims, now=now)
     token = pasta.verify(raw_pasta)
@@ -211,7 +211,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     claims.check_same_identity(edi_claims, token)
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
         snapshot.check(principal, edi_claims["iat"])
-    renewed = claims.renewed(edi_claims, known_until=snapshot.known_until, now=now)
+    renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
     ttl = claims.pasta_ttl(now, session_end=claims.session_end(renewed))
     return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
@@ -373,7 +373,7 @@ def key_of(preview_or_id: str) -> ApiKey:
     if preview_or_id.isascii() and preview_or_id.isdecimal() and len(preview_or_id) < 19:
         found += ApiKey.objects.filter(pk=int(preview_or_id)).exclude(pk__in=[key.pk for key in found])
     if not found:
-        raise NotFound(f"There is no API key {preview_or_id!r}.")
+        raise NotFound(f"There is no API key {preview_or_id[:5]!r}{'…' * (len(preview_or_id) > 5)}.")
     if len(found) > 1:
         ids = ", ".join(str(key.pk) for key in found)
         raise Forbidden(f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")

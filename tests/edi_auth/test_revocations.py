@@ -116,11 +116,11 @@ def test_has_nothing_against_anybody_else(snapshot):
 
 
 @pytest.mark.django_db
-def test_reads_only_who_is_locked_or_revoked(snapshot, django_assert_num_queries):
+def test_reads_only_who_is_locked_or_revoked(snapshot, django_assert_max_num_queries):
     ProfileFactory.create_batch(3)
     GroupFactory.create_batch(3)
     revoked = ProfileFactory(tokens_valid_after=NOW)
-    with django_assert_num_queries(2):
+    with django_assert_max_num_queries(4):
         snapshot.renew()
     assert snapshot._revocations.keys() == {revoked.edi_id}
 

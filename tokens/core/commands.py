@@ -148,4 +148,7 @@ def moment(raw: str) -> datetime:
         parsed = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if parsed is None:
         raise Usage(f"{raw!r} is no date; write for example 2027-01-31 or 2027-01-31T12:00:00Z.")
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+    try:
+        return parsed.astimezone(UTC) if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+    except OverflowError:
+        raise Usage("That lies after the year 9999.") from None

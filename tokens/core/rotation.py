@@ -73,7 +73,7 @@ def signers() -> dict[str, Signer]:
 
 
 def take(signer: Signer, step: str | None, *, is_forced: bool, now: datetime) -> str:
-    """Take `step`, or the next one, and return a sentence. Raises `Forbidden` when it is not its turn or not due yet."""
+    """Take `step`, or the next one, and return a sentence. Raises `Forbidden` when it is not its turn or not due."""
     following = signer.next_step(now)
     if step is not None and step != following.name:
         raise Forbidden(f"The next step of {signer.name} is {following.name}, not {step}.")

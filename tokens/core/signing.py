@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +65,7 @@ class KeyRing:
         for key in self._candidates(raw):
             try:
                 payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
-                claims = json.loads(payload, parse_constant=_refuse_constant)
+                claims = json.loads(payload, parse_constant=_refuse_constant, parse_float=_finite)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):
@@ -83,6 +84,13 @@ class KeyRing:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON.")
+
+
+def _finite(raw: str) -> float:
+    number = float(raw)
+    if math.isinf(number):
+        raise ValueError("The number is too large.")
+    return number
 
 
 def b64url(data: bytes) -> str:
