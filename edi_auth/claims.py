@@ -70,7 +70,7 @@ def session_end(claims: dict[str, Any]) -> float:
 
 def _began(claims: dict[str, Any]) -> int | float:
     """The `auth_time` of genuine claims, or their `iat` when that makes no sense."""
-    began: int | float = claims.get("auth_time") if _is_moment(claims.get("auth_time")) else claims["iat"]
+    began: int | float = claims["auth_time"] if _is_moment(claims.get("auth_time")) else claims["iat"]
     return began
 
 
