@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +13,7 @@ from tokens.core.errors import Forbidden, InvalidCredential
 
 # What a group's token says in place of an identity provider. A profile cannot have it as its identity.
 GROUP_IDP = "group"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME = 253_402_300_800  # seconds at which the year 9999 ends
 
 
@@ -102,7 +103,8 @@ def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dic
 
 def pasta_ttl(now: datetime, *, session_end: float = math.inf) -> int:
     """The moment of expiry of a PASTA token made now, in milliseconds."""
-    return int(min(now.timestamp() + settings.EDI_TOKEN_HOURS * 3600, session_end) * 1000)
+    ttl = (now - EPOCH) // timedelta(milliseconds=1) + settings.EDI_TOKEN_HOURS * 3_600_000
+    return ttl if math.isinf(session_end) else min(ttl, int(session_end * 1000))
 
 
 def check(claims: dict[str, Any], *, now: datetime) -> None:

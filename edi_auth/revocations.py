@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 FIRST_SNAPSHOT_SECONDS = 2.0
 
 
-# How long a revocation may take from its time to its commit.
-COMMIT_SECONDS = 2.0
+# How long a revocation may take from its time to its commit, waiting for a lock included.
+COMMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)

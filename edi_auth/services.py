@@ -12,6 +12,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from edi_auth import claims, pasta
+from edi_auth.claims import GROUP_IDP
 from edi_auth.models import (
     AUTHENTICATED,
     PUBLIC,
@@ -25,7 +26,7 @@ from edi_auth.models import (
     random_edi_id,
 )
 from edi_auth.pasta import PastaToken
-from edi_auth.revocations import snapshot
+from edi_auth.revocations import COMMIT_SECONDS, snapshot
 from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
@@ -141,13 +142,14 @@ def _count(keys: CredentialQuerySet[ApiKey], secret: str, *, now: datetime) -> t
 
 def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
     """A fresh pair of tokens for `profile`."""
-    groups = Group.objects.filter(members=profile, locked_at__isnull=True).values_list("edi_id", Value(True))
-    links = profile.links.values_list("edi_id", Value(False))
-    principals = list(groups.order_by().union(links.order_by(), all=True))
+    groups = Group.objects.filter(members=profile, locked_at__isnull=True).order_by()
+    linked = profile.links.order_by().values_list("edi_id", "idp", "email")
+    principals = list(groups.values_list("edi_id", Value(GROUP_IDP), Value("")).union(linked, all=True))
+    links = {edi_id for edi_id, idp, _ in principals if idp != GROUP_IDP}
     edi_claims = claims.of_profile(
         profile,
-        groups=[edi_id for edi_id, is_group in principals if is_group],
-        links=[edi_id for edi_id, is_group in principals if not is_group],
+        groups=[edi_id for edi_id, idp, _ in principals if idp == GROUP_IDP],
+        links=links | {edi_id_of(email) for _, idp, email in principals if idp == Idp.GOOGLE},
         now=now,
     )
     membership = f"{VETTED}*{AUTHENTICATED}" if profile.idp == Idp.LDAP else AUTHENTICATED
@@ -373,7 +375,8 @@ def key_of(preview_or_id: str) -> ApiKey:
     if preview_or_id.isascii() and preview_or_id.isdecimal() and len(preview_or_id) < 19:
         found += ApiKey.objects.filter(pk=int(preview_or_id)).exclude(pk__in=[key.pk for key in found])
     if not found:
-        raise NotFound(f"There is no API key {preview_or_id[:5]!r}{'…' * (len(preview_or_id) > 5)}.")
+        shown = preview_or_id if len(preview_or_id) <= 5 or preview_or_id.isdecimal() else f"{preview_or_id[:5]}…"
+        raise NotFound(f"There is no API key {shown!r}.")
     if len(found) > 1:
         ids = ", ".join(str(key.pk) for key in found)
         raise Forbidden(f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")
@@ -415,7 +418,8 @@ def verify_pasta(raw: str, now: datetime) -> Description:
     token = pasta.verify(raw)
     if token.ttl <= now.timestamp() * 1000 or token.system != settings.PASTA_SYSTEM:
         raise InvalidCredential("The PASTA token is not usable.")
-    issued_at = token.ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600
+    unknown_for = COMMIT_SECONDS + settings.EDI_REVOCATION_SECONDS  # a token renewed meanwhile seems too young
+    issued_at = token.ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600 - unknown_for
     snapshot.check(edi_id_of(token.uid), issued_at)
     shown = {"sub": token.uid, "iss": token.system, "exp": token.ttl // 1000, "scope": token.groups.replace("*", " ")}
     return Description(kind="pasta_token", token_type="PASTA", claims=shown)  # noqa: S106 — a type
