@@ -106,7 +106,7 @@ def hmac_ring(setting: str, *, with_kid: bool = True) -> KeyRing:
     active = getattr(settings, setting)
     if not active:
         raise NotConfigured(f"{setting} is not set.")
-    others = (getattr(settings, f"{setting}_NEXT"), *getattr(settings, f"{setting}_FALLBACKS"))
+    others = (getattr(settings, f"{setting}_NEXT", ""), *getattr(settings, f"{setting}_FALLBACKS", ()))
     return _hmac_ring((active, *filter(None, others)), with_kid=with_kid)
 
 
