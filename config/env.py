@@ -4,6 +4,7 @@ import io
 import ipaddress
 import os
 import re
+import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -97,9 +98,9 @@ def hosts(name: str, default: str) -> list[str]:
     return values
 
 
-def networks(name: str) -> list[str]:
+def networks(name: str, default: str = "") -> list[str]:
     """The comma-separated addresses and CIDR ranges of `name`; raises `ImproperlyConfigured` for anything else."""
-    values = texts(name)
+    values = texts(name, default)
     for value in values:
         try:
             ipaddress.ip_network(value)
@@ -111,6 +112,14 @@ def networks(name: str) -> list[str]:
 def path(name: str, default: str, *, base: Path) -> Path:
     """`name` as a path, relative ones below `base`."""
     return base / Path(text(name) or default).expanduser()
+
+
+def log_format(name: str) -> str:
+    """`name` as `json` or `text`; when it is empty, text on a terminal and JSON elsewhere."""
+    value = text(name).lower() or ("text" if sys.stderr is not None and sys.stderr.isatty() else "json")
+    if value not in {"json", "text"}:
+        raise ImproperlyConfigured(f"{name} must be json or text, or empty.")
+    return value
 
 
 def cache(name: str) -> dict[str, Any]:
