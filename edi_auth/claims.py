@@ -65,10 +65,18 @@ def session_end(claims: dict[str, Any]) -> float:
     """
     if not settings.EDI_MAX_SESSION_HOURS or not claims:
         return math.inf
-    began: Any = claims.get("auth_time")
-    if type(began) not in (int, float):
-        began = claims["iat"]
-    return float(began) + settings.EDI_MAX_SESSION_HOURS * 3600
+    return float(_began(claims)) + settings.EDI_MAX_SESSION_HOURS * 3600
+
+
+def _began(claims: dict[str, Any]) -> int | float:
+    """The `auth_time` of genuine claims, or their `iat` when that makes no sense."""
+    began: int | float = claims["auth_time"] if _is_moment(claims.get("auth_time")) else claims["iat"]
+    return began
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether a claim is a number of seconds that lies within the calendar."""
+    return type(value) in (int, float) and 0 <= value < END_OF_TIME
 
 
 def _times(now: datetime, *, session_end: float) -> dict[str, int]:
@@ -87,7 +95,7 @@ def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dic
     end = session_end(claims)
     if now.timestamp() >= end:
         raise InvalidCredential("The session is over; a new one begins with the API key.")
-    began = {"auth_time": claims.get("auth_time", claims["iat"])} if settings.EDI_MAX_SESSION_HOURS else {}
+    began = {"auth_time": _began(claims)} if settings.EDI_MAX_SESSION_HOURS else {}
     issued = int(max(claims["iat"], min(now.timestamp(), known_until)))
     return claims | began | _times(now, session_end=end) | {"iat": issued, "nbf": issued}
 
@@ -107,7 +115,7 @@ def check(claims: dict[str, Any], *, now: datetime) -> None:
     expires: Any = claims.get("exp")
     not_before: Any = claims.get("nbf", 0)
     issued: Any = claims.get("iat")
-    if not all(type(moment) in (int, float) and 0 <= moment < END_OF_TIME for moment in (expires, not_before, issued)):
+    if not all(map(_is_moment, (expires, not_before, issued))):
         raise InvalidCredential("The EDI token has no valid times.")
     if seconds >= expires:
         raise InvalidCredential("The EDI token has expired.")

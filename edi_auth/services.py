@@ -30,8 +30,8 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
-from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, preview_of
-from tokens.core.signing import KeyRing, ec_ring, jwk_of, unverified_claims
+from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, is_same, preview_of
+from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
 
 T = TypeVar("T", Profile, Group, ApiKey)
 
@@ -41,6 +41,7 @@ class Action(audit.Action):
 
     ADD_PROFILE = "edi_auth:profile:add"
     UPDATE_PROFILE = "edi_auth:profile:update"
+    CREATE_TOKENS = "edi_auth:profile:create_tokens"
     LOCK_PROFILE = "edi_auth:profile:lock"
     UNLOCK_PROFILE = "edi_auth:profile:unlock"
     END_TOKENS = "edi_auth:profile:end_tokens"
@@ -154,13 +155,54 @@ def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
     return TokenPair(edi=ring().sign(edi_claims), pasta=pasta.sign(token))
 
 
+def public_key_pem() -> str:
+    """The public key of the key that signs EDI tokens, as PEM (RFC 7468)."""
+    return public_pem(ring().keys[0].verifying)
+
+
+def create_tokens(edi_id: str, service_key: str, *, actor: Actor, now: datetime | None = None) -> TokenPair:
+    """A fresh pair of tokens for the profile `edi_id`, asked for by a service that holds `EDI_SERVICE_KEY`.
+
+    Raises `NotFound` while there is no such key and for an unknown profile, `InvalidCredential`, and `Forbidden` for a
+    locked profile.
+    """
+    if not settings.EDI_SERVICE_KEY:
+        raise NotFound("There is nothing here.")
+    if not is_same(digest(service_key), digest(settings.EDI_SERVICE_KEY)):
+        raise InvalidCredential("Invalid service key")
+    now = now or timezone.now()
+    profile = profile_of(edi_id)
+    if profile.locked_at is not None:
+        raise Forbidden("The profile is locked.")
+    audit.record(Action.CREATE_TOKENS, profile, actor=actor, now=now)
+    return tokens_of(profile, now=now)
+
+
+def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
+    """The administrator whose EDI token `raw_edi` is: marked as one, or named in `EDI_ADMIN_IDS`.
+
+    Asks the database, not the snapshot, whether the token still counts. Raises `InvalidCredential` and `Forbidden`.
+    """
+    now = now or timezone.now()
+    found = ring().verify(raw_edi)
+    claims.check(found, now=now)
+    profile = Profile.objects.filter(edi_id=found["sub"]).first()
+    if profile is None or not (profile.is_administrator or profile.edi_id in settings.EDI_ADMIN_IDS):
+        raise Forbidden("Only an administrator may do this.")
+    if profile.locked_at is not None:
+        raise Forbidden("The profile is locked.")
+    if profile.tokens_valid_after is not None and found["iat"] < profile.tokens_valid_after.timestamp():
+        raise Forbidden("The tokens of this profile were revoked.")
+    return profile
+
+
 def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> TokenPair:
     """Both tokens again with new times and nothing else changed (`refreshToken`). Touches no database.
 
     An expired PASTA token is renewed, an expired EDI token is not. Raises `InvalidCredential` for what is malformed,
     expired or not from here, `Forbidden` for tokens of different identities, a locked profile and revoked tokens.
     """
-    now = now or timezone.now()
+    now, known_until = now or timezone.now(), snapshot.known_until
     edi_claims = ring().verify(raw_edi)
     claims.check(edi_claims, now=now)
     token = pasta.verify(raw_pasta)
@@ -169,7 +211,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     claims.check_same_identity(edi_claims, token)
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
         snapshot.check(principal, edi_claims["iat"])
-    renewed = claims.renewed(edi_claims, known_until=snapshot.known_until, now=now)
+    renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
     ttl = claims.pasta_ttl(now, session_end=claims.session_end(renewed))
     return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
@@ -331,7 +373,7 @@ def key_of(preview_or_id: str) -> ApiKey:
     if preview_or_id.isascii() and preview_or_id.isdecimal() and len(preview_or_id) < 19:
         found += ApiKey.objects.filter(pk=int(preview_or_id)).exclude(pk__in=[key.pk for key in found])
     if not found:
-        raise NotFound(f"There is no API key {preview_or_id!r}.")
+        raise NotFound(f"There is no API key {preview_or_id[:5]!r}{'…' * (len(preview_or_id) > 5)}.")
     if len(found) > 1:
         ids = ", ".join(str(key.pk) for key in found)
         raise Forbidden(f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")

@@ -240,6 +240,6 @@ def test_shows_metrics_to_allowed_addresses_alone(settings, allowed, proxies, en
 
 def test_answers_503_in_the_admin_while_the_database_is_away(monkeypatch):
     monkeypatch.setattr("django.db.backends.utils.CursorWrapper.execute", away)
-    answer = request("GET", "/admin/", HTTP_COOKIE="sessionid=x")
+    answer = request("GET", "/admin/", HTTP_COOKIE=f"sessionid={32 * 'x'}")
     assert answer.status == 503
     assert answer.header("Retry-After") == ["2"]

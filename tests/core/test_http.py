@@ -1,4 +1,4 @@
-"""HTTP as all the APIs speak it: addresses, request ids, bodies whatever they are called, negotiation, one way to an error."""
+"""HTTP as all the APIs speak it: addresses, request ids, bodies, negotiation, one way to an error."""
 
 import io
 

@@ -169,10 +169,19 @@ class Negotiation(BaseContentNegotiation):
 
 
 def _preferred_type(request: HttpRequest, media_types: list[str]) -> str | None:
+    """The first of `media_types` that the best accepted range covers, whatever parameters the range has."""
     try:
-        return request.get_preferred_type(media_types)
+        accepted = request.accepted_types
     except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
         return None
+    ranges = (f"{accepted_type.main_type}/{accepted_type.sub_type}" for accepted_type in accepted)
+    covered = (
+        media_type
+        for wanted in ranges
+        for media_type in media_types
+        if wanted in {"*/*", media_type, f"{media_type.partition('/')[0]}/*"}
+    )
+    return next(covered, None)
 
 
 class TooLarge(exceptions.APIException):

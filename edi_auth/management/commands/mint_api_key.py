@@ -27,9 +27,9 @@ class Command(RegistryCommand):
         minted = services.mint_key(
             options["name"],
             owner=services.profile_of(options["edi_id"]),
-            group=services.group_of(options["group"]) if options["group"] else None,
-            starts_at=moment(options["valid_from"]) if options["valid_from"] else None,
-            expires_at=moment(options["valid_to"]) if options["valid_to"] else None,
+            group=services.group_of(options["group"]) if options["group"] is not None else None,
+            starts_at=moment(options["valid_from"]) if options["valid_from"] is not None else None,
+            expires_at=moment(options["valid_to"]) if options["valid_to"] is not None else None,
             actor=self.actor,
         )
         key = minted.key
