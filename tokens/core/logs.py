@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import structlog
+from django.db.utils import InterfaceError, OperationalError
 from structlog.typing import EventDict, Processor
 
 STDERR = 2
@@ -70,15 +71,15 @@ def formatter(log_format: str) -> logging.Formatter:
     )
 
 
-class HasTraceback(logging.Filter):
-    """Lets through what `django.request` says of exceptions that nobody handled.
+class IsFault(logging.Filter):
+    """Lets through what `django.request` says of exceptions that nobody foresaw.
 
-    The rest restates the status of a response, which the line of the request tells already.
+    The rest restates the status of a response, which the line of the request tells already, or is an outage.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether `record` brings a traceback."""
-        return bool(record.exc_info)
+        """Whether `record` brings the traceback of a fault of the program."""
+        return bool(record.exc_info) and not isinstance(record.exc_info[1], OperationalError | InterfaceError)
 
 
 def _stamp(logger: Any, name: str, event: EventDict) -> EventDict:
