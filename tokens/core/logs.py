@@ -79,7 +79,8 @@ class IsFault(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether `record` brings the traceback of a fault of the program."""
-        return bool(record.exc_info) and not isinstance(record.exc_info[1], OperationalError | InterfaceError)
+        _, error, _ = record.exc_info or (None, None, None)
+        return error is not None and not isinstance(error, OperationalError | InterfaceError)
 
 
 def _stamp(logger: Any, name: str, event: EventDict) -> EventDict:
