@@ -161,6 +161,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+METRICS_ALLOWED_NETWORKS = env.networks("METRICS_ALLOWED_NETWORKS", "127.0.0.1,::1")
 
 MAX_BODY_BYTES = 64 * 1024
 # Per address and minute; 0 counts nothing.
@@ -196,15 +197,18 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
 }
 
+LOG_FORMAT = env.log_format("LOG_FORMAT")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": "tokens.core.logs.formatter", "log_format": LOG_FORMAT}},
+    "filters": {"is_fault": {"()": "tokens.core.logs.IsFault"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["is_fault"]},
+        "psycopg.pool": {"level": "ERROR"},
         "django.server": {"handlers": [], "propagate": True},
     },
 }

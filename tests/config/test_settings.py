@@ -53,6 +53,8 @@ NONSENSE = [
     ("EDI_REVOCATION_SECONDS", "0"),
     ("PASTA_SYSTEM", "pasta"),
     ("PASTA_SYSTEM", "https://pasta.edirepository.org/a*b"),
+    ("LOG_FORMAT", "xml"),
+    ("METRICS_ALLOWED_NETWORKS", "everybody"),
     ("CACHE_URL", "memcache://localhost"),
     ("CACHE_URL", "nonsense"),
     ("HTTPS_ONLY", "2"),
