@@ -79,6 +79,14 @@ class Application:
         return response
 
 
+class Undelivered(io.RawIOBase):
+    """A body that did not arrive: whoever reads it has the answer for that."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Fail as the connection did. Raises `OSError`."""
+        raise OSError("The body did not arrive.")
+
+
 def read_chunked_body(environ: Environ) -> None:
     """Give a chunked body the length that Django, which knows no other end of a body, looks for.
 
@@ -89,10 +97,9 @@ def read_chunked_body(environ: Environ) -> None:
     try:
         body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
     except OSError:
-        environ["CONTENT_LENGTH"] = "1"  # whoever reads it meets the same error, where it has an answer
-        return
-    environ["wsgi.input"] = io.BytesIO(body)
-    environ["CONTENT_LENGTH"] = str(len(body))
+        environ |= {"wsgi.input": Undelivered(), "CONTENT_LENGTH": "1"}
+    else:
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")

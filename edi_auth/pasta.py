@@ -20,7 +20,7 @@ from django.conf import settings
 
 from tokens.core.errors import InvalidCredential, NotConfigured
 from tokens.core.recent import Recent
-from tokens.core.signing import load_private_key, load_public_key, sibling_keys
+from tokens.core.signing import folder_version, load_private_key, load_public_key, sibling_keys
 
 TTL = re.compile(r"[0-9]{1,15}")
 FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
@@ -72,13 +72,16 @@ class Keys:
 
 
 def keys() -> Keys:
-    """The RSA keys at `PASTA_PRIVATE_KEY_PATH` and beside it. Raises `NotConfigured`."""
-    return _load_keys(settings.PASTA_PRIVATE_KEY_PATH)
+    """The RSA keys at `PASTA_PRIVATE_KEY_PATH` and beside it, parsed again when these files change.
+
+    Raises `NotConfigured`.
+    """
+    path, setting = settings.PASTA_PRIVATE_KEY_PATH, "PASTA_PRIVATE_KEY_PATH"
+    return _load_keys(path, folder_version(path, setting=setting), setting=setting)
 
 
 @lru_cache(maxsize=4)
-def _load_keys(path: Path) -> Keys:
-    setting = "PASTA_PRIVATE_KEY_PATH"
+def _load_keys(path: Path, _version: int, *, setting: str) -> Keys:
     active: Any = load_private_key(path, setting=setting)
     others: list[Any] = [load_public_key(sibling, setting=setting) for sibling in sibling_keys(path)]
     if not isinstance(active, rsa.RSAPrivateKey) or not all(isinstance(key, rsa.RSAPublicKey) for key in others):

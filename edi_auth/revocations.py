@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
-from edi_auth.models import Group, Profile
+from edi_auth.models import Group, Principal, Profile, edi_id_of
 from tokens.core.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
@@ -24,12 +25,22 @@ log = logging.getLogger(__name__)
 FIRST_SNAPSHOT_SECONDS = 2.0
 
 
+# How long a revocation may take from its time to its commit, waiting for a lock included.
+COMMIT_SECONDS = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """What ends the tokens of one principal: a lock, or the moment (seconds) from before which no token counts."""
 
     is_locked: bool
     tokens_valid_after: float
+
+    @classmethod
+    def of(cls, principal: Principal) -> Self:
+        """What `principal` has of both."""
+        after = principal.tokens_valid_after.timestamp() if principal.tokens_valid_after else 0.0
+        return cls(is_locked=principal.locked_at is not None, tokens_valid_after=after)
 
 
 class Snapshot:
@@ -79,13 +90,11 @@ class Snapshot:
 
     def renew(self) -> None:
         """Read the snapshot now. Raises Django's database errors."""
-        begun, known_until = time.monotonic(), time.time()
-        revocations = {}
-        for model in (Profile, Group):
-            revoked = model._default_manager.filter(Q(locked_at__isnull=False) | Q(tokens_valid_after__isnull=False))
-            for edi_id, locked_at, valid_after in revoked.values_list("edi_id", "locked_at", "tokens_valid_after"):
-                after = valid_after.timestamp() if valid_after else 0.0
-                revocations[edi_id] = Revocation(is_locked=locked_at is not None, tokens_valid_after=after)
+        begun, known_until = time.monotonic(), time.time() - COMMIT_SECONDS
+        is_ended = Q(locked_at__isnull=False) | Q(tokens_valid_after__isnull=False)
+        revocations = {row.edi_id: Revocation.of(row) for row in Group.objects.filter(is_ended)}
+        for profile in Profile.objects.filter(is_ended):
+            revocations[profile.edi_id] = revocations[edi_id_of(profile.uid)] = Revocation.of(profile)
         self._revocations = revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()

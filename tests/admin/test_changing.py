@@ -1,6 +1,7 @@
 """Changing in the admin: revoking, switching off, locking; each through the service, each with its audit event."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from edi_auth.models import ApiKey
@@ -69,8 +70,6 @@ def test_revokes_nothing_twice(admin, kind):
 
 @every_kind
 def test_revokes_nothing_for_an_operator_who_may_only_look(client, django_user_model, kind):
-    from django.contrib.auth.models import Permission
-
     make, _ = KINDS[kind]
     row = make()
     joe = django_user_model.objects.create_user("joe", is_staff=True)

@@ -93,7 +93,6 @@ def test_adds_nothing_where_the_server_writes(admin, label):
 
 @pytest.mark.parametrize("label", OURS)
 def test_searches_the_rows(admin, secrets_and_rows, label):
-    _, rows = secrets_and_rows
     response = admin.get(url(label, "changelist"), {"q": "nobody-is-called-that"})
     assert response.status_code == 200
     assert not response.context["cl"].queryset.exists()

@@ -25,6 +25,7 @@ from tests.edi_auth.forge import (
     read_pasta,
 )
 from tests.factories import ProfileFactory
+from tokens.core import signing
 from tokens.core.errors import Forbidden
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -43,7 +44,7 @@ def rounding(settings):
 def _forget():
     """Begin with nothing signed or verified."""
     edi_pasta._load_keys.cache_clear()
-    services.ec_ring.cache_clear()
+    signing._ec_ring.cache_clear()
 
 
 @pytest.fixture

@@ -166,10 +166,14 @@ class Negotiation(BaseContentNegotiation):
 
 
 def _preferred_type(request: HttpRequest, media_types: list[str]) -> str | None:
+    """The one of `media_types` that is accepted most, whatever its parameters; a wildcard means the first."""
     try:
-        return request.get_preferred_type(media_types)
+        accepted = request.accepted_types
     except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
         return None
+    known = {"*/*", *media_types}
+    ranges = (f"{accepted_type.main_type}/{accepted_type.sub_type}" for accepted_type in accepted)
+    return next((media_types[0] if wanted == "*/*" else wanted for wanted in ranges if wanted in known), None)
 
 
 class TooLarge(exceptions.APIException):
@@ -196,21 +200,20 @@ STATUSES: tuple[tuple[type[errors.RegistryError], int], ...] = (
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.AlreadyExists, 409),
+    (errors.TooManyFailures, 429),
     (errors.NotConfigured, 500),
+    (errors.Unavailable, 503),
 )
+AWAY = Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
 
 
 def problem_of(exc: Exception) -> Problem:
     """The HTTP status and the sentence for `exc`. Whatever nobody foresaw is a 500 whose text stays in the log."""
     match exc:
         case errors.Unavailable() | OperationalError() | InterfaceError():
-            return Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
-        case errors.TooManyFailures():
-            return Problem(429, str(exc), {"Retry-After": str(exc.retry_after)})
+            return AWAY
         case errors.RegistryError():
-            status = next((status for kind, status in STATUSES if isinstance(exc, kind)), 500)
-            failed = isinstance(exc, errors.InvalidCredential) or isinstance(exc.__cause__, errors.InvalidCredential)
-            return Problem(status, str(exc), detail=getattr(exc, "detail", ""), is_failed_authentication=failed)
+            return _refusal(exc)
         case exceptions.ValidationError():
             return Problem(400, _first_sentence(exc.detail))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
@@ -226,6 +229,17 @@ def problem_of(exc: Exception) -> Problem:
             return Problem(408, "The request body did not arrive.")
         case _:
             return Problem(500, "Internal server error")
+
+
+def _refusal(exc: errors.RegistryError) -> Problem:
+    """What a service refused. Which setting is missing stays in the log."""
+    return Problem(
+        status=next((status for kind, status in STATUSES if isinstance(exc, kind)), 500),
+        message="The server is not configured for this call." if isinstance(exc, errors.NotConfigured) else str(exc),
+        headers={"Retry-After": str(exc.retry_after)} if isinstance(exc, errors.TooManyFailures) else {},
+        detail=getattr(exc, "detail", ""),
+        is_failed_authentication=any(isinstance(one, errors.InvalidCredential) for one in (exc, exc.__cause__)),
+    )
 
 
 def counted(problem: Problem, address: str | None) -> Problem:
@@ -256,7 +270,9 @@ def exception_handler(
     def handle(exc: Exception, context: dict[str, Any]) -> Response:
         request, view = context["request"], context["view"]
         problem = counted(problem_of(exc), client_address(request))
-        if problem.status == 500 and not isinstance(exc, errors.NotConfigured | exceptions.APIException):
+        if isinstance(exc, errors.NotConfigured):
+            log.error("%s, request %s", exc, request_id(request))
+        elif problem.status == 500 and not isinstance(exc, exceptions.APIException):
             log.error(
                 "%s in %s, request %s", type(exc).__name__, type(view).__name__, request_id(request), exc_info=exc
             )

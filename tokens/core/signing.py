@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import jwt
 import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.conf import settings
 
 from tokens.core.errors import InvalidCredential, NotConfigured
 from tokens.core.recent import Recent
@@ -88,7 +90,7 @@ class KeyRing:
                 if payload is None:
                     payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
                     self._verified.put(fingerprint, payload)
-                claims = json.loads(payload, parse_constant=_refuse_constant)
+                claims = json.loads(payload, parse_constant=_refuse_constant, parse_float=_finite)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):
@@ -109,32 +111,59 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON.")
 
 
+def _finite(raw: str) -> float:
+    number = float(raw)
+    if math.isinf(number):
+        raise ValueError("The number is too large.")
+    return number
+
+
 def b64url(data: bytes) -> str:
     """Base64url without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-@lru_cache(maxsize=16)
-def hmac_ring(active: str, fallbacks: tuple[str, ...] = (), *, setting: str, with_kid: bool = True) -> KeyRing:
-    """The HS256 ring of secrets that settings hold; raises `NotConfigured` naming `setting` when `active` is empty.
+def hmac_ring(setting: str, *, with_kid: bool = True) -> KeyRing:
+    """The HS256 ring of the secret in `setting`, which signs, and of those in `setting`_NEXT and `setting`_FALLBACKS.
 
-    The key id is an HMAC under the key, so that it tells nobody anything about a weak one.
+    Raises `NotConfigured` when there is no secret to sign with.
     """
+    active = getattr(settings, setting)
     if not active:
         raise NotConfigured(f"{setting} is not set.")
+    others = (getattr(settings, f"{setting}_NEXT"), *getattr(settings, f"{setting}_FALLBACKS"))
+    return _hmac_ring((active, *filter(None, others)), with_kid=with_kid)
+
+
+@lru_cache(maxsize=16)
+def _hmac_ring(secrets: tuple[str, ...], *, with_kid: bool) -> KeyRing:
+    """The key id is an HMAC under the key, so that it tells nobody anything about a weak one."""
     keys = []
-    for secret in (active, *fallbacks):
+    for secret in secrets:
         kid = b64url(hmac.digest(secret.encode(), b"kid", "sha256"))[:16]
         keys.append(Key(kid=kid, signing=secret.encode(), verifying=secret.encode()))
     return KeyRing("HS256", tuple(keys), with_kid=with_kid)
 
 
-@lru_cache(maxsize=16)
 def ec_ring(active: Path, *, setting: str) -> KeyRing:
-    """The ES256 ring of the PEM file `active`, which signs, and of its `sibling_keys`; parsed once per process.
+    """The ES256 ring of the PEM file `active`, which signs, and of its `sibling_keys`.
 
-    Raises `NotConfigured` naming `setting` when a file is missing or holds no P-256 key.
+    Parsed once per process and again when a file in their folder comes, goes or is replaced. Raises `NotConfigured`
+    naming `setting` when a file is missing or holds no P-256 key.
     """
+    return _ec_ring(active, folder_version(active, setting=setting), setting=setting)
+
+
+def folder_version(path: Path, *, setting: str) -> int:
+    """A number that changes with the files beside `path`. Raises `NotConfigured` naming `setting` without a folder."""
+    try:
+        return path.parent.stat().st_mtime_ns
+    except OSError as exc:
+        raise NotConfigured(f"{setting}: {path.name} is missing or holds no private key.") from exc
+
+
+@lru_cache(maxsize=16)
+def _ec_ring(active: Path, _version: int, *, setting: str) -> KeyRing:
     private = load_private_key(active, setting=setting)
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise NotConfigured(f"{setting}: {active.name} holds no P-256 private key.")
@@ -170,6 +199,12 @@ def load_public_key(path: Path, *, setting: str) -> Any:
 def sibling_keys(path: Path) -> tuple[Path, ...]:
     """The key files that only verify: `edi.<anything>.pem` beside the active `edi.pem`."""
     return tuple(sorted(path.parent.glob(f"{path.stem}.*{path.suffix}")))
+
+
+def public_pem(key: ec.EllipticCurvePublicKey) -> str:
+    """A public key as PEM (RFC 7468)."""
+    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(encoding, form).decode()
 
 
 def jwk_of(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> dict[str, str]:
