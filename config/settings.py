@@ -49,6 +49,7 @@ API_KEY_MAX_LIFETIME = env.lifetime("API_KEY_MAX_LIFETIME")
 EDI_REVOCATION_SECONDS = env.integer("EDI_REVOCATION_SECONDS", 2, low=1, high=3600)
 EDI_REVOCATION_MAX_AGE = env.integer("EDI_REVOCATION_MAX_AGE", 0, low=0, high=24 * 3600)
 PASTA_PRIVATE_KEY_PATH = env.path("PASTA_PRIVATE_KEY_PATH", "var/keys/pasta.pem", base=BASE_DIR)
+PASTA_TTL_ROUNDING_SECONDS = env.integer("PASTA_TTL_ROUNDING_SECONDS", 60, low=0, high=60)
 PASTA_SYSTEM = env.http_url("PASTA_SYSTEM", "https://pasta.edirepository.org/authentication")
 
 DATABASES = {

@@ -214,7 +214,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
         snapshot.check(principal, edi_claims["iat"])
     renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
-    ttl = claims.pasta_ttl(now, session_end=claims.session_end(renewed))
+    ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
     return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
 
@@ -419,8 +419,7 @@ def verify_pasta(raw: str, now: datetime) -> Description:
     if token.ttl <= now.timestamp() * 1000 or token.system != settings.PASTA_SYSTEM:
         raise InvalidCredential("The PASTA token is not usable.")
     unknown_for = COMMIT_SECONDS + settings.EDI_REVOCATION_SECONDS  # a token renewed meanwhile seems too young
-    issued_at = token.ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600 - unknown_for
-    snapshot.check(edi_id_of(token.uid), issued_at)
+    snapshot.check(edi_id_of(token.uid), claims.pasta_issued_at(token.ttl) - unknown_for)
     shown = {"sub": token.uid, "iss": token.system, "exp": token.ttl // 1000, "scope": token.groups.replace("*", " ")}
     return Description(kind="pasta_token", token_type="PASTA", claims=shown)  # noqa: S106 — a type
 

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 import orjson
@@ -87,6 +88,7 @@ def client_address(request: HttpRequest | Request) -> str | None:
     return None if address is None else str(address)
 
 
+@lru_cache(maxsize=1024)
 def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(raw.partition("%")[0])
@@ -97,7 +99,12 @@ def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
 
 
 def _is_trusted_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return any(address in ipaddress.ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES)
+    return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
+
+
+@lru_cache(maxsize=4)
+def _networks(raw: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(network, strict=False) for network in raw)
 
 
 def actor_of(request: HttpRequest | Request, *, kind: str, id: str = "", label: str = "") -> Actor:
@@ -307,7 +314,10 @@ class API(APIView):
         return type(self).handler
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse too large a body before anything looks at the request; ask OPTIONS for no credential."""
+        """Refuse too large a body before anything looks at the request; ask OPTIONS for no credential.
+
+        Takes the place of DRF's method, which would negotiate again and ask for versions and throttles.
+        """
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length[:12]) > settings.MAX_BODY_BYTES:
@@ -315,7 +325,8 @@ class API(APIView):
         if request.method == "OPTIONS":
             return
         throttling.check("failures", client_address(request))
-        super().initial(request, *args, **kwargs)
+        self.perform_authentication(request)
+        self.check_permissions(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """The methods of this route in `Allow` (RFC 9110, section 9.3.7), and nothing else."""
