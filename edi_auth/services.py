@@ -399,9 +399,11 @@ def verify_key(raw: str, now: datetime) -> Description:
     principal: Principal = key.group or key.owner
     described: dict[str, Any] = {"sub": principal.edi_id, "client_id": key.name, "username": str(principal)}
     described["iat"] = int(key.created_at.timestamp())
-    if key.expires_at is not None:
-        described["exp"] = int(key.expires_at.timestamp())
-    return Description(kind=ApiKey.kind, token_type="API key", claims=described, row=key)  # noqa: S106 — a type
+    is_previous = not is_same(key.key_hash, digest(raw))
+    ends_at = key.ends_at(is_previous=is_previous)
+    if ends_at is not None:
+        described["exp"] = int(ends_at.timestamp())
+    return Description(ApiKey.kind, "API key", described, row=key, is_previous=is_previous)
 
 
 def verify_edi(raw: str, now: datetime) -> Description:

@@ -218,6 +218,11 @@ class RotatableCredential(Credential):
         setattr(self, self.fingerprint_field, fingerprint)
         self.rotated_at, self.last_used_at = now, None
 
+    def ends_at(self, *, is_previous: bool) -> datetime | None:
+        """When this credential ends, or the previous secret of it: at its expiry or, earlier, with the grace."""
+        ends = [self.expires_at, self.previous_valid_until if is_previous else None]
+        return min((end for end in ends if end is not None), default=None)
+
     def allows(self, address: str | None) -> bool:
         """Whether a client at `address` may use this credential; everybody may where no networks are named."""
         if not self.allowed_networks:

@@ -90,7 +90,7 @@ class KeyRing:
                 if payload is None:
                     payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
                     self._verified.put(fingerprint, payload)
-                claims = json.loads(payload, parse_constant=_refuse_constant, parse_float=_finite)
+                claims = json.loads(payload.decode(), parse_constant=_refuse_constant, parse_float=_finite)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):
