@@ -6,10 +6,11 @@ import os
 import re
 import sys
 import warnings
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -112,6 +113,51 @@ def networks(name: str, default: str = "") -> list[str]:
 def path(name: str, default: str, *, base: Path) -> Path:
     """`name` as a path, relative ones below `base`."""
     return base / Path(text(name) or default).expanduser()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Mail:
+    """A mail server; without a host mail goes nowhere."""
+
+    backend: str = "django.core.mail.backends.dummy.EmailBackend"
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    use_tls: bool = False
+    use_ssl: bool = False
+
+
+def mail(name: str) -> Mail:
+    """The mail server that `name` describes; raises `ImproperlyConfigured` for what is no mail URL."""
+    value = text(name)
+    if not value:
+        return Mail()
+    ports = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = parts = None
+    if parts is None or not host or parts.scheme not in ports:
+        raise ImproperlyConfigured(f"{name} must be smtp://, smtp+tls:// or smtp+ssl:// and a host.")
+    return Mail(
+        backend="django.core.mail.backends.smtp.EmailBackend",
+        host=host,
+        port=port or ports[parts.scheme],
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        use_tls=parts.scheme == "smtp+tls",
+        use_ssl=parts.scheme == "smtp+ssl",
+    )
+
+
+def addresses(name: str) -> list[str]:
+    """The comma-separated e-mail addresses of `name`; raises `ImproperlyConfigured` for anything else."""
+    values = texts(name)
+    if not all(re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", value) for value in values):
+        raise ImproperlyConfigured(f"{name} must be e-mail addresses, separated by commas.")
+    return values
 
 
 def log_format(name: str) -> str:

@@ -198,6 +198,17 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
 }
 
+# Mail, and who is told of credentials that are about to expire
+_MAIL = env.mail("EMAIL_URL")
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _MAIL.backend, _MAIL.host, _MAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.use_tls, _MAIL.use_ssl
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = next(iter(env.addresses("EMAIL_FROM")), "registry@localhost")
+NOTIFY_EMAILS = env.addresses("NOTIFY_EMAILS")
+NOTIFY_WEBHOOK_URL = env.http_url("NOTIFY_WEBHOOK_URL", "") if env.text("NOTIFY_WEBHOOK_URL") else ""
+NOTIFY_WEBHOOK_SECRET = env.text("NOTIFY_WEBHOOK_SECRET")
+
 LOG_FORMAT = env.log_format("LOG_FORMAT")
 LOGGING = {
     "version": 1,

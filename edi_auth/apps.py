@@ -20,4 +20,4 @@ class EdiAuthConfig(AppConfig):
             kinds.register(kind)
         health.register("edi_key", health.loads(ring))
         health.register("pasta_key", health.loads(pasta.keys))
-        health.register("revocations", revocations.probe)
+        health.register("revocations", revocations.probe, needs_server=True)

@@ -88,4 +88,5 @@ def no_secret_is_logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]
     logging.getLogger().removeHandler(handler)
     logs.configure("json")
     pieces = {piece.encode() for secret in made for piece in (secret, secret[-40:])}
-    assert [line for line in handler.lines if any(piece in line for piece in pieces)] == []
+    everything = b"".join(handler.lines)
+    assert [piece for piece in pieces if piece in everything] == []

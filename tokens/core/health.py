@@ -45,22 +45,26 @@ class Report:
 _probes: dict[str, Probe] = {}
 # Probes that a missing database would only make wait for the same answer.
 _needs_database: set[str] = set()
+# Probes of something that only a process that serves has.
+_needs_server: set[str] = set()
 _migrated = False
 
 
-def register(name: str, probe: Probe, *, needs_database: bool = False) -> None:
+def register(name: str, probe: Probe, *, needs_database: bool = False, needs_server: bool = False) -> None:
     """Make a probe known. Those that need the database are left out while it is away."""
     _probes[name] = probe
+    if needs_server:
+        _needs_server.add(name)
     if needs_database:
         _needs_database.add(name)
 
 
-def report() -> Report:
-    """Run all probes."""
+def report(*, is_serving: bool = True) -> Report:
+    """Run all probes; for a command, which serves nobody, those that tell something of it."""
     result = Report()
     is_away = False
     for name, probe in _probes.items():
-        if is_away and name in _needs_database:
+        if (is_away and name in _needs_database) or (not is_serving and name in _needs_server):
             continue
         try:
             result.found[name] = probe()
