@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from edi_auth.models import ApiKey, Group, Profile
@@ -83,8 +84,6 @@ def test_names_the_operator_in_the_audit_log(admin, operator, kind):
 
 @every_kind
 def test_mints_nothing_without_a_csrf_token(operator, kind):
-    from django.test import Client
-
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(operator)
     assert add(browser, kind).status_code == 403
