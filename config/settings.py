@@ -155,6 +155,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Whoever serves over plain HTTP (a laptop, a test) says HTTPS_ONLY=false.
 HTTPS_ONLY = env.boolean("HTTPS_ONLY", not DEBUG)
@@ -206,6 +207,9 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("registry/mark.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,
+    "DASHBOARD_CALLBACK": "tokens.core.overview.context_of",
+    "STYLES": [lambda _request: static("registry/admin.css")],
+    "SCRIPTS": [lambda _request: static("registry/admin.js")],
     "ACCOUNT": {
         "navigation": [
             {"title": "Second factor", "link": reverse_lazy("second_factor")},

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("tokens.oauth.urls")),
     path("", include("edi_auth.urls")),
     path("", views.landing, name="landing"),
+    path("admin/", include("tokens.core.overview")),
     path("admin/", include("tokens.sign_in")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(content_negotiation_class=Negotiation), name="schema"),

@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import Q
 
 from edi_auth.models import Group, Profile
+from tokens.core import counters, kinds
 from tokens.core.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
+                counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:

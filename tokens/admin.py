@@ -61,6 +61,14 @@ class NamedTokenAdmin(CredentialAdmin):
         return f"curl {request.build_absolute_uri('/_/token')} -H 'Authorization: Bearer {secret}'"
 
 
+WORDS = {
+    "username": ("Name", "Letters, digits and @ . + - _"),
+    "is_active": ("May sign in", "Switch this off when somebody leaves."),
+    "is_superuser": ("Superuser", "May do everything, and manages operators."),
+    "groups": ("Roles", ""),
+}
+
+
 class PolicyInline(StackedInline):
     """What a superuser demands of an operator."""
 
@@ -114,7 +122,7 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         (
             "May",
             {
-                "fields": ("is_active", "is_staff", "is_superuser", "groups"),
+                "fields": ("is_active", "is_superuser", "groups"),
                 "description": "Viewers look. Issuers mint, rotate, extend, switch off and on. Security revokes, "
                 "locks and reads the audit log. Superusers do all of it and manage operators.",
             },
@@ -148,6 +156,13 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         if db_field.name == "groups" and field is not None:
             field.widget = UnfoldAdminCheckboxSelectMultipleWidget(choices=field.choices)
             field.help_text = ""
+        return field
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """The boxes, in the operators' words."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name in WORDS:
+            field.label, field.help_text = WORDS[db_field.name]
         return field
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -87,6 +87,7 @@ class OperatorPolicy(models.Model):
     """What a superuser demands of one operator."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="policy")
+    first_password = models.CharField(max_length=64, blank=True, editable=False)
     must_have_second_factor = models.BooleanField(
         "demand a second factor", default=False, help_text="Nothing but setting one up is possible without it."
     )

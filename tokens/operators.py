@@ -9,7 +9,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from tokens.core import audit
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, NotFound
-from tokens.models import Operator
+from tokens.core.models import digest
+from tokens.models import Operator, OperatorPolicy
 
 
 class Action(audit.Action):
@@ -21,6 +22,14 @@ class Action(audit.Action):
     CHANGE_PASSWORD = "tokens:operator:change_password"  # noqa: S105 — a name
     SWITCH_ON_SECOND_FACTOR = "tokens:operator:switch_on_second_factor"
     SWITCH_OFF_SECOND_FACTOR = "tokens:operator:switch_off_second_factor"
+
+
+def with_first_password() -> Operator | None:
+    """An operator who still signs in with the password that the first run printed."""
+    for policy in OperatorPolicy.objects.exclude(first_password="").select_related("user"):
+        if policy.user.is_active and digest(policy.user.password) == policy.first_password:
+            return named(policy.user.get_username())
+    return None
 
 
 def record(action: Action, operator_id: Any, *, actor: Actor, before: dict[str, Any] | None = None) -> None:

@@ -7,8 +7,9 @@ from django.contrib.auth import get_user_model
 from tokens import services
 from tokens.core import setup
 from tokens.core.audit import SYSTEM
+from tokens.core.models import digest
 from tokens.core.setup import Made, Run
-from tokens.models import NamedToken
+from tokens.models import NamedToken, OperatorPolicy
 
 FIRST_OPERATOR = "admin"
 FIRST_TOKEN = "first"  # noqa: S105 — a name
@@ -20,7 +21,8 @@ def make_rows(run: Run) -> list[Made]:
     users = get_user_model().objects
     if not users.filter(is_superuser=True).exists():
         password = secrets.token_urlsafe(12)
-        users.create_superuser(FIRST_OPERATOR, password=password)
+        first = users.create_superuser(FIRST_OPERATOR, password=password)
+        OperatorPolicy.objects.create(user=first, first_password=digest(first.password))
         made.append(Made(f"Admin {run.base_url}/admin/ — operator {FIRST_OPERATOR}, password", password))
     if not NamedToken.objects.exists():
         minted = services.mint(FIRST_TOKEN, actor=SYSTEM)

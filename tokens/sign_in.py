@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import django_otp
@@ -23,8 +24,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from tokens import operators
 from tokens.core.errors import RegistryError
+from tokens.core.overview import register_warning
 from tokens.core.verbs import operator
-from tokens.models import Operator
 
 
 class CodeForm(forms.Form):
@@ -53,7 +54,7 @@ class SecondFactorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The response to `request`, or the way to the second factor."""
         if request.path.startswith("/admin") and is_unverified(request):
-            row = Operator.objects.get(pk=request.user.pk)
+            row = operators.named(request.user.get_username())
             open_pages = {reverse("admin:logout"), reverse("admin:jsi18n"), reverse("second_factor_code")}
             if request.path not in open_pages:
                 if row.has_second_factor:
@@ -90,7 +91,7 @@ def ask_code(request: HttpRequest) -> HttpResponse:
 @never_cache
 def second_factor(request: HttpRequest) -> HttpResponse:
     """Where an operator switches the second factor on and off."""
-    row = Operator.objects.get(username=request.user.get_username())
+    row = operators.named(request.user.get_username())
     form = CodeForm()
     if request.method == "POST":
         try:
@@ -120,6 +121,22 @@ def picture(device: TOTPDevice) -> str:
     return mark_safe(image.to_string(encoding="unicode"))  # noqa: S308 — made here, of nothing but squares
 
 
+@never_cache
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Django's page, and a record of its success."""
+    response = admin.site.password_change(request)
+    if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
+        operators.record(operators.Action.CHANGE_PASSWORD, request.user.pk, actor=operator(request))
+    return response
+
+
+@register_warning
+def first_password(request: HttpRequest) -> str:
+    """The password of the first run is still in use."""
+    row = operators.with_first_password()
+    return f"{row} still signs in with the password that the first run printed. Change it." if row else ""
+
+
 @receiver(user_logged_in)
 def record_sign_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
     """Record whoever signs in to the admin."""
@@ -129,6 +146,7 @@ def record_sign_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) 
 
 
 urlpatterns = [
+    path("password_change/", admin.site.admin_view(change_password)),
     path("second-factor/", admin.site.admin_view(second_factor), name="second_factor"),
     path("second-factor/code/", admin.site.admin_view(ask_code), name="second_factor_code"),
 ]

@@ -172,7 +172,8 @@ class RegistryAdmin(ListAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """The form, with the verbs above it and the timeline below; what a service refuses is a message."""
-        context = self._context_of(request, object_id) if object_id else {"title": self.add_words}
+        context = self._context_of(request, object_id) if object_id else {"title": self.add_words, "subtitle": None}
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         try:
             return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
         except RegistryError as exc:
@@ -379,10 +380,9 @@ class CredentialAdmin(RegistryAdmin):
         ]
 
     @display(description="State", label=STATE_COLOURS)
-    def shown_state(self, row: Credential) -> tuple[State, str]:
+    def shown_state(self, row: Credential) -> State:
         """The state as a coloured label."""
-        state = row.state_at(timezone.now())
-        return state, state.label
+        return row.state_at(timezone.now())
 
     @display(description="Owner")
     def shown_owner(self, row: Credential) -> str:

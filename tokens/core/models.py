@@ -92,12 +92,7 @@ class CredentialQuerySet(models.QuerySet[Row_co]):
 
     def in_state(self, state: State, *, now: datetime | None = None) -> Self:
         """The credentials whose state is `state` at `now`."""
-        condition = models.Q()
-        for obstacle, holds in self.model.obstacles(now or timezone.now()).items():
-            if obstacle == state:
-                return self.filter(condition & holds)
-            condition &= ~holds
-        return self.filter(condition) if state == State.ACTIVE else self.none()
+        return self.filter(self.model.condition(state, now=now or timezone.now()))
 
     def update_returning(self, fields: tuple[str, ...], **updates: Any) -> list[tuple[Any, ...]]:
         """Update all matching rows in one statement and return `fields` of each as it is afterwards.
@@ -169,6 +164,16 @@ class Credential(Recorded):
             State.PENDING: models.Q(starts_at__isnull=False, starts_at__gt=now),
             State.EXPIRED: models.Q(expires_at__isnull=False, expires_at__lte=now),
         }
+
+    @classmethod
+    def condition(cls, state: State, *, now: datetime) -> models.Q:
+        """What holds of the credentials whose state is `state` at `now`, and of no others."""
+        condition = models.Q()
+        for obstacle, holds in cls.obstacles(now).items():
+            if obstacle == state:
+                return condition & holds
+            condition &= ~holds
+        return condition if state == State.ACTIVE else models.Q(pk__in=[])
 
     @classmethod
     def locked_by_owner(cls) -> dict[State, models.Q]:

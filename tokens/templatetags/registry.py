@@ -27,3 +27,9 @@ def verb_words(action: str) -> str:
 def admin_export_name(opts: Any) -> str:
     """The name of the route that exports the list of a model."""
     return f"admin:{opts.app_label}_{opts.model_name}_export"
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """A number that can be read: 1,234,567."""
+    return f"{number:,}"
