@@ -37,7 +37,7 @@ class BearerAuthentication(BaseAuthentication):
         except (errors.InvalidCredential, errors.Forbidden):
             raise AuthenticationFailed from None
         row = description.row
-        if not isinstance(row, RotatableCredential) or not row.allows(address):
+        if row is None or (isinstance(row, RotatableCredential) and not row.allows(address)):
             raise AuthenticationFailed
         return row, description
 
