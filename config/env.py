@@ -4,6 +4,7 @@ import io
 import ipaddress
 import os
 import re
+import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -97,9 +98,9 @@ def hosts(name: str, default: str) -> list[str]:
     return values
 
 
-def networks(name: str) -> list[str]:
+def networks(name: str, default: str = "") -> list[str]:
     """The comma-separated addresses and CIDR ranges of `name`; raises `ImproperlyConfigured` for anything else."""
-    values = texts(name)
+    values = texts(name, default)
     for value in values:
         try:
             ipaddress.ip_network(value)
@@ -111,6 +112,14 @@ def networks(name: str) -> list[str]:
 def path(name: str, default: str, *, base: Path) -> Path:
     """`name` as a path, relative ones below `base`."""
     return base / Path(text(name) or default).expanduser()
+
+
+def log_format(name: str) -> str:
+    """`name` as `json` or `text`; when it is empty, text on a terminal and JSON elsewhere."""
+    value = text(name).lower() or ("text" if sys.stderr is not None and sys.stderr.isatty() else "json")
+    if value not in {"json", "text"}:
+        raise ImproperlyConfigured(f"{name} must be json or text, or empty.")
+    return value
 
 
 def cache(name: str) -> dict[str, Any]:
@@ -128,7 +137,8 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     """The Django database that `name` describes.
 
     PostgreSQL gets a pool of at most `threads` connections a process; SQLite gets write-ahead logging, full
-    synchronisation (an acknowledged write survives a power cut) and immediate transactions.
+    synchronisation (an acknowledged write survives a power cut) and immediate transactions. Neither keeps a request
+    waiting for two seconds.
     """
     try:
         with warnings.catch_warnings():
@@ -139,17 +149,20 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     engine = config.get("ENGINE")
     options = config.setdefault("OPTIONS", {})
     if engine == "django.db.backends.postgresql":
-        config |= {"CONN_MAX_AGE": 0}
-        options.setdefault("connect_timeout", 2)
-        options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 2}
+        config |= {"CONN_MAX_AGE": 0, "ENGINE": "tokens.core.postgresql"}
+        # What the server has not confirmed after so many milliseconds never will be; keepalives find idle ones.
+        for option, value in {"connect_timeout": 2, "tcp_user_timeout": 2000, "keepalives_idle": 10}.items():
+            options.setdefault(option, value)
+        # The pool gives up after `reconnect_timeout`; longer, and its pauses between attempts grow to minutes.
+        options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 1.5, "reconnect_timeout": 1}
     elif engine == "django.db.backends.sqlite3":
         config |= {"CONN_MAX_AGE": None, "NAME": config["NAME"]}
         if config["NAME"] != ":memory:":
             config["NAME"] = str(base / config["NAME"])
         options |= {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 5,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
+            "timeout": 1.5,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=1500;",
         }
     else:
         raise ImproperlyConfigured(f"{name} must be a postgres:// or sqlite:// URL.")

@@ -23,6 +23,7 @@ THREADS = env.integer("THREADS", 4, low=1, high=128)
 
 # Performance tokens, `GET /token`
 PERFORMANCE_SECRET_KEY = env.text("PERFORMANCE_SECRET_KEY")
+PERFORMANCE_SECRET_KEY_NEXT = env.text("PERFORMANCE_SECRET_KEY_NEXT")
 PERFORMANCE_SECRET_KEY_FALLBACKS = tuple(env.texts("PERFORMANCE_SECRET_KEY_FALLBACKS"))
 PERFORMANCE_PUBLIC_KEY = env.text("PERFORMANCE_PUBLIC_KEY")
 EXPIRES_IN = env.hours("EXPIRES_IN", "1", high=24 * 366)
@@ -33,6 +34,7 @@ PUBLISHER_MAX_LIFETIME = env.lifetime("PUBLISHER_MAX_LIFETIME")
 
 # Named tokens, `/_/token`
 TOKENS_SECRET_KEY = env.text("TOKENS_SECRET_KEY")
+TOKENS_SECRET_KEY_NEXT = env.text("TOKENS_SECRET_KEY_NEXT")
 TOKENS_SECRET_KEY_FALLBACKS = tuple(env.texts("TOKENS_SECRET_KEY_FALLBACKS"))
 NAMED_TOKEN_DEFAULT_LIFETIME = env.lifetime("NAMED_TOKEN_DEFAULT_LIFETIME")
 NAMED_TOKEN_MAX_LIFETIME = env.lifetime("NAMED_TOKEN_MAX_LIFETIME")
@@ -50,6 +52,7 @@ API_KEY_MAX_LIFETIME = env.lifetime("API_KEY_MAX_LIFETIME")
 EDI_REVOCATION_SECONDS = env.integer("EDI_REVOCATION_SECONDS", 2, low=1, high=3600)
 EDI_REVOCATION_MAX_AGE = env.integer("EDI_REVOCATION_MAX_AGE", 0, low=0, high=24 * 3600)
 PASTA_PRIVATE_KEY_PATH = env.path("PASTA_PRIVATE_KEY_PATH", "var/keys/pasta.pem", base=BASE_DIR)
+PASTA_TTL_ROUNDING_SECONDS = env.integer("PASTA_TTL_ROUNDING_SECONDS", 60, low=0, high=60)
 PASTA_SYSTEM = env.http_url("PASTA_SYSTEM", "https://pasta.edirepository.org/authentication")
 
 DATABASES = {
@@ -172,6 +175,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+METRICS_ALLOWED_NETWORKS = env.networks("METRICS_ALLOWED_NETWORKS", "127.0.0.1,::1")
 
 MAX_BODY_BYTES = 64 * 1024
 # Per address and minute; 0 counts nothing.
@@ -219,15 +223,18 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "config.sidebar.navigation"},
 }
 
+LOG_FORMAT = env.log_format("LOG_FORMAT")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": "tokens.core.logs.formatter", "log_format": LOG_FORMAT}},
+    "filters": {"is_fault": {"()": "tokens.core.logs.IsFault"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["is_fault"]},
+        "psycopg.pool": {"level": "ERROR"},
         "django.server": {"handlers": [], "propagate": True},
     },
 }

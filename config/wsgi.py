@@ -4,12 +4,15 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest
+from django.urls import ResolverMatch, get_resolver
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -42,6 +45,17 @@ class ShortChain(BaseHandler):
             finally:
                 settings.MIDDLEWARE = full
 
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """The view of a path; for a path that was asked for lately without going through the routes again."""
+        request.resolver_match = _match(settings.ROOT_URLCONF, request.path_info)
+        return request.resolver_match
+
+
+@lru_cache(maxsize=64)
+def _match(urlconf: str, path: str) -> ResolverMatch:
+    """The view of `path`. Raises `Resolver404`, of which nothing is remembered."""
+    return get_resolver(urlconf).resolve(path)
+
 
 class APIHandler(ShortChain, WSGIHandler):
     """What serves the APIs."""
@@ -65,6 +79,14 @@ class Application:
         return response
 
 
+class Undelivered(io.RawIOBase):
+    """A body that did not arrive: whoever reads it has the answer for that."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Fail as the connection did. Raises `OSError`."""
+        raise OSError("The body did not arrive.")
+
+
 def read_chunked_body(environ: Environ) -> None:
     """Give a chunked body the length that Django, which knows no other end of a body, looks for.
 
@@ -75,10 +97,9 @@ def read_chunked_body(environ: Environ) -> None:
     try:
         body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
     except OSError:
-        environ["CONTENT_LENGTH"] = "1"  # whoever reads it meets the same error, where it has an answer
-        return
-    environ["wsgi.input"] = io.BytesIO(body)
-    environ["CONTENT_LENGTH"] = str(len(body))
+        environ |= {"wsgi.input": Undelivered(), "CONTENT_LENGTH": "1"}
+    else:
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +13,7 @@ from tokens.core.errors import Forbidden, InvalidCredential
 
 # What a group's token says in place of an identity provider. A profile cannot have it as its identity.
 GROUP_IDP = "group"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME = 253_402_300_800  # seconds at which the year 9999 ends
 
 
@@ -65,10 +66,18 @@ def session_end(claims: dict[str, Any]) -> float:
     """
     if not settings.EDI_MAX_SESSION_HOURS or not claims:
         return math.inf
-    began: Any = claims.get("auth_time")
-    if type(began) not in (int, float):
-        began = claims["iat"]
-    return float(began) + settings.EDI_MAX_SESSION_HOURS * 3600
+    return float(_began(claims)) + settings.EDI_MAX_SESSION_HOURS * 3600
+
+
+def _began(claims: dict[str, Any]) -> int | float:
+    """The `auth_time` of genuine claims, or their `iat` when that makes no sense."""
+    began: int | float = claims["auth_time"] if _is_moment(claims.get("auth_time")) else claims["iat"]
+    return began
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether a claim is a number of seconds that lies within the calendar."""
+    return type(value) in (int, float) and 0 <= value < END_OF_TIME
 
 
 def _times(now: datetime, *, session_end: float) -> dict[str, int]:
@@ -87,14 +96,33 @@ def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dic
     end = session_end(claims)
     if now.timestamp() >= end:
         raise InvalidCredential("The session is over; a new one begins with the API key.")
-    began = {"auth_time": claims.get("auth_time", claims["iat"])} if settings.EDI_MAX_SESSION_HOURS else {}
+    began = {"auth_time": _began(claims)} if settings.EDI_MAX_SESSION_HOURS else {}
     issued = int(max(claims["iat"], min(now.timestamp(), known_until)))
     return claims | began | _times(now, session_end=end) | {"iat": issued, "nbf": issued}
 
 
-def pasta_ttl(now: datetime, *, session_end: float = math.inf) -> int:
+def pasta_ttl(now: datetime) -> int:
     """The moment of expiry of a PASTA token made now, in milliseconds."""
-    return int(min(now.timestamp() + settings.EDI_TOKEN_HOURS * 3600, session_end) * 1000)
+    return (now - EPOCH) // timedelta(milliseconds=1) + settings.EDI_TOKEN_HOURS * 3_600_000
+
+
+def renewed_pasta_ttl(now: datetime, *, session_end: float) -> int:
+    """The moment of expiry of a PASTA token renewed now, in milliseconds, not later than `session_end` (seconds).
+
+    It is rounded up to whole `PASTA_TTL_ROUNDING_SECONDS`: the renewed token of one identity is the same for that long,
+    and need not be signed again.
+    """
+    ttl, step = pasta_ttl(now), settings.PASTA_TTL_ROUNDING_SECONDS * 1000
+    if step:
+        ttl = -(-ttl // step) * step
+    return ttl if math.isinf(session_end) else min(ttl, int(session_end * 1000))
+
+
+def pasta_issued_at(ttl: int) -> float:
+    """The earliest moment (seconds) at which a PASTA token that expires at `ttl` (milliseconds) can have been made."""
+    step = settings.PASTA_TTL_ROUNDING_SECONDS
+    is_rounded = step and ttl % (step * 1000) == 0
+    return ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600 - (step if is_rounded else 0)
 
 
 def check(claims: dict[str, Any], *, now: datetime) -> None:
@@ -107,7 +135,7 @@ def check(claims: dict[str, Any], *, now: datetime) -> None:
     expires: Any = claims.get("exp")
     not_before: Any = claims.get("nbf", 0)
     issued: Any = claims.get("iat")
-    if not all(type(moment) in (int, float) and 0 <= moment < END_OF_TIME for moment in (expires, not_before, issued)):
+    if not all(map(_is_moment, (expires, not_before, issued))):
         raise InvalidCredential("The EDI token has no valid times.")
     if seconds >= expires:
         raise InvalidCredential("The EDI token has expired.")

@@ -48,13 +48,18 @@ def answer(message: str, view: APIView, pair: TokenPair) -> Response:
     return Response({"msg": message, "pasta-token": pair.pasta, "edi-token": pair.edi, "method": _method(view)})
 
 
+def done(message: str, view: APIView) -> Response:
+    """The answer of a call that gives nothing back."""
+    return Response({"msg": message, "method": _method(view)})
+
+
 def error(problem: Problem, view: APIView) -> dict[str, Any]:
     """The body of everything that went wrong."""
     return {"msg": problem.message, "method": _method(view)}
 
 
 def _method(view: APIView) -> str:
-    return getattr(view, "method", "unknown")
+    return str(getattr(view, "method", "unknown"))
 
 
 exception_handler = make_handler(error)

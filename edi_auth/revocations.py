@@ -10,19 +10,24 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
-from edi_auth.models import Group, Profile
-from tokens.core import counters, kinds
+from edi_auth.models import Group, Principal, Profile, edi_id_of
+from tokens.core import counters, health, kinds, metrics
 from tokens.core.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
 
 # How long the very first refresh of a process may wait for the first snapshot.
 FIRST_SNAPSHOT_SECONDS = 2.0
+# From what age on a snapshot that no limit is set for is worth telling operators.
+OLD_SECONDS = 60
+# How long a revocation may take from its time to its commit, waiting for a lock included.
+COMMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,12 @@ class Revocation:
 
     is_locked: bool
     tokens_valid_after: float
+
+    @classmethod
+    def of(cls, principal: Principal) -> Self:
+        """What `principal` has of both."""
+        after = principal.tokens_valid_after.timestamp() if principal.tokens_valid_after else 0.0
+        return cls(is_locked=principal.locked_at is not None, tokens_valid_after=after)
 
 
 class Snapshot:
@@ -80,16 +91,15 @@ class Snapshot:
 
     def renew(self) -> None:
         """Read the snapshot now. Raises Django's database errors."""
-        begun, known_until = time.monotonic(), time.time()
-        revocations = {}
-        for model in (Profile, Group):
-            revoked = model._default_manager.filter(Q(locked_at__isnull=False) | Q(tokens_valid_after__isnull=False))
-            for edi_id, locked_at, valid_after in revoked.values_list("edi_id", "locked_at", "tokens_valid_after"):
-                after = valid_after.timestamp() if valid_after else 0.0
-                revocations[edi_id] = Revocation(is_locked=locked_at is not None, tokens_valid_after=after)
+        begun, known_until = time.monotonic(), time.time() - COMMIT_SECONDS
+        is_ended = Q(locked_at__isnull=False) | Q(tokens_valid_after__isnull=False)
+        revocations = {row.edi_id: Revocation.of(row) for row in Group.objects.filter(is_ended)}
+        for profile in Profile.objects.filter(is_ended):
+            revocations[profile.edi_id] = revocations[edi_id_of(profile.uid)] = Revocation.of(profile)
         self._revocations = revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()
+        metrics.snapshot_read_at.set(known_until)
 
     def _renew_for_ever(self) -> None:
         failures = 0
@@ -112,3 +122,14 @@ class Snapshot:
 
 
 snapshot = Snapshot()
+
+
+def probe() -> str:
+    """What readiness says of the snapshot: refreshes fail without one, and with one that is older than they may use."""
+    age = snapshot.age()
+    if age is None:
+        raise health.NotReady("were not read yet")
+    words = f"{age:.0f} s old"
+    if settings.EDI_REVOCATION_MAX_AGE and age > settings.EDI_REVOCATION_MAX_AGE:
+        raise health.NotReady(f"{words}; refreshes are refused")
+    return f"{words}; the database is away, or the thread is" if age > OLD_SECONDS else health.OK

@@ -3,7 +3,7 @@
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
 from edi_auth.serializers import KeyRequest, RefreshRequest
@@ -106,6 +106,72 @@ ping = extend_schema(
     responses={
         (200, "text/plain"): OpenApiResponse(
             OpenApiTypes.STR, description="The text `pong`.", examples=[OpenApiExample("pong", "pong")]
+        )
+    },
+)
+
+
+EDI_ID = OpenApiParameter("edi_id", str, OpenApiParameter.PATH, description="The EDI-ID of the profile.")
+COOKIE = OpenApiParameter(
+    "edi-token", str, OpenApiParameter.COOKIE, required=True, description="The EDI token of an administrator."
+)
+
+
+def _profile_failures(method: str) -> dict[Any, OpenApiResponse]:
+    shared = _failures(
+        method,
+        bad="The body is not valid JSON.",
+        unauthorized="The EDI token has expired.",
+        forbidden="Only an administrator may do this.",
+    )
+    unknown = {404: ("There is no such profile.", {"msg": "There is no profile EDI-0.", "method": method})}
+    return shared | failures(Error, unknown)
+
+
+def _done(message: str, method: str) -> OpenApiResponse:
+    example = OpenApiExample(method, {"msg": message, "method": method}, response_only=True)
+    return OpenApiResponse(Error, description="It is done.", examples=[example])
+
+
+create_tokens = extend_schema(
+    operation_id="createProfileToken",
+    tags=TAGS,
+    summary="Make tokens for a profile",
+    description="For a service that holds the service key; 404 while the operator has set none.",
+    parameters=[EDI_ID],
+    request=KeyRequest,
+    auth=[],
+    responses={200: _pair("Token created successfully", "createToken"), **_profile_failures("createToken")},
+)
+end_tokens = extend_schema(
+    operation_id="revokeProfileTokens",
+    tags=TAGS,
+    summary="End all tokens of a profile",
+    parameters=[EDI_ID, COOKIE],
+    request=None,
+    auth=[],
+    responses={200: _done("Tokens revoked successfully", "revokeToken"), **_profile_failures("revokeToken")},
+)
+lock = extend_schema(
+    operation_id="lockProfile",
+    tags=TAGS,
+    summary="Lock a profile",
+    parameters=[EDI_ID, COOKIE],
+    request=None,
+    auth=[],
+    responses={200: _done("Profile locked successfully", "lockProfile"), **_profile_failures("lockProfile")},
+)
+public_key = extend_schema(
+    operation_id="getPublicKey",
+    tags=TAGS,
+    summary="The public key that verifies EDI tokens",
+    auth=[],
+    request=None,
+    responses={
+        (200, "application/x-pem-file"): OpenApiResponse(
+            OpenApiTypes.STR,
+            description="The key as PEM (RFC 7468).",
+            examples=[OpenApiExample("pem", "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n")],
         )
     },
 )

@@ -12,6 +12,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from edi_auth import claims, pasta
+from edi_auth.claims import GROUP_IDP
 from edi_auth.models import (
     AUTHENTICATED,
     PUBLIC,
@@ -25,13 +26,13 @@ from edi_auth.models import (
     random_edi_id,
 )
 from edi_auth.pasta import PastaToken
-from edi_auth.revocations import snapshot
+from edi_auth.revocations import COMMIT_SECONDS, snapshot
 from tokens.core import audit, counters, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
-from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, preview_of
-from tokens.core.signing import KeyRing, ec_ring, jwk_of, unverified_claims
+from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, is_same, preview_of
+from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
 
 EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged")
 REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed")
@@ -44,6 +45,7 @@ class Action(audit.Action):
 
     ADD_PROFILE = "edi_auth:profile:add"
     UPDATE_PROFILE = "edi_auth:profile:update"
+    CREATE_TOKENS = "edi_auth:profile:create_tokens"
     LOCK_PROFILE = "edi_auth:profile:lock"
     UNLOCK_PROFILE = "edi_auth:profile:unlock"
     END_TOKENS = "edi_auth:profile:end_tokens"
@@ -144,18 +146,60 @@ def _count(keys: CredentialQuerySet[ApiKey], secret: str, *, now: datetime) -> t
 
 def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
     """A fresh pair of tokens for `profile`."""
-    groups = Group.objects.filter(members=profile, locked_at__isnull=True).values_list("edi_id", Value(True))
-    links = profile.links.values_list("edi_id", Value(False))
-    principals = list(groups.order_by().union(links.order_by(), all=True))
+    groups = Group.objects.filter(members=profile, locked_at__isnull=True).order_by()
+    linked = profile.links.order_by().values_list("edi_id", "idp", "email")
+    principals = list(groups.values_list("edi_id", Value(GROUP_IDP), Value("")).union(linked, all=True))
+    links = {edi_id for edi_id, idp, _ in principals if idp != GROUP_IDP}
     edi_claims = claims.of_profile(
         profile,
-        groups=[edi_id for edi_id, is_group in principals if is_group],
-        links=[edi_id for edi_id, is_group in principals if not is_group],
+        groups=[edi_id for edi_id, idp, _ in principals if idp == GROUP_IDP],
+        links=links | {edi_id_of(email) for _, idp, email in principals if idp == Idp.GOOGLE},
         now=now,
     )
     membership = f"{VETTED}*{AUTHENTICATED}" if profile.idp == Idp.LDAP else AUTHENTICATED
     token = PastaToken(profile.uid, settings.PASTA_SYSTEM, claims.pasta_ttl(now), membership)
     return TokenPair(edi=ring().sign(edi_claims), pasta=pasta.sign(token))
+
+
+def public_key_pem() -> str:
+    """The public key of the key that signs EDI tokens, as PEM (RFC 7468)."""
+    return public_pem(ring().keys[0].verifying)
+
+
+def create_tokens(edi_id: str, service_key: str, *, actor: Actor, now: datetime | None = None) -> TokenPair:
+    """A fresh pair of tokens for the profile `edi_id`, asked for by a service that holds `EDI_SERVICE_KEY`.
+
+    Raises `NotFound` while there is no such key and for an unknown profile, `InvalidCredential`, and `Forbidden` for a
+    locked profile.
+    """
+    if not settings.EDI_SERVICE_KEY:
+        raise NotFound("There is nothing here.")
+    if not is_same(digest(service_key), digest(settings.EDI_SERVICE_KEY)):
+        raise InvalidCredential("Invalid service key")
+    now = now or timezone.now()
+    profile = profile_of(edi_id)
+    if profile.locked_at is not None:
+        raise Forbidden("The profile is locked.")
+    audit.record(Action.CREATE_TOKENS, profile, actor=actor, now=now)
+    return tokens_of(profile, now=now)
+
+
+def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
+    """The administrator whose EDI token `raw_edi` is: marked as one, or named in `EDI_ADMIN_IDS`.
+
+    Asks the database, not the snapshot, whether the token still counts. Raises `InvalidCredential` and `Forbidden`.
+    """
+    now = now or timezone.now()
+    found = ring().verify(raw_edi)
+    claims.check(found, now=now)
+    profile = Profile.objects.filter(edi_id=found["sub"]).first()
+    if profile is None or not (profile.is_administrator or profile.edi_id in settings.EDI_ADMIN_IDS):
+        raise Forbidden("Only an administrator may do this.")
+    if profile.locked_at is not None:
+        raise Forbidden("The profile is locked.")
+    if profile.tokens_valid_after is not None and found["iat"] < profile.tokens_valid_after.timestamp():
+        raise Forbidden("The tokens of this profile were revoked.")
+    return profile
 
 
 def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> TokenPair:
@@ -164,7 +208,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     An expired PASTA token is renewed, an expired EDI token is not. Raises `InvalidCredential` for what is malformed,
     expired or not from here, `Forbidden` for tokens of different identities, a locked profile and revoked tokens.
     """
-    now = now or timezone.now()
+    now, known_until = now or timezone.now(), snapshot.known_until
     edi_claims = ring().verify(raw_edi)
     claims.check(edi_claims, now=now)
     token = pasta.verify(raw_pasta)
@@ -173,8 +217,8 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     claims.check_same_identity(edi_claims, token)
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
         snapshot.check(principal, edi_claims["iat"])
-    renewed = claims.renewed(edi_claims, known_until=snapshot.known_until, now=now)
-    ttl = claims.pasta_ttl(now, session_end=claims.session_end(renewed))
+    renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
+    ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
     REFRESHES.add()
     return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
@@ -336,7 +380,8 @@ def key_of(preview_or_id: str) -> ApiKey:
     if preview_or_id.isascii() and preview_or_id.isdecimal() and len(preview_or_id) < 19:
         found += ApiKey.objects.filter(pk=int(preview_or_id)).exclude(pk__in=[key.pk for key in found])
     if not found:
-        raise NotFound(f"There is no API key {preview_or_id!r}.")
+        shown = preview_or_id if len(preview_or_id) <= 5 or preview_or_id.isdecimal() else f"{preview_or_id[:5]}…"
+        raise NotFound(f"There is no API key {shown!r}.")
     if len(found) > 1:
         ids = ", ".join(str(key.pk) for key in found)
         raise Forbidden(f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")
@@ -378,8 +423,8 @@ def verify_pasta(raw: str, now: datetime) -> Description:
     token = pasta.verify(raw)
     if token.ttl <= now.timestamp() * 1000 or token.system != settings.PASTA_SYSTEM:
         raise InvalidCredential("The PASTA token is not usable.")
-    issued_at = token.ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600
-    snapshot.check(edi_id_of(token.uid), issued_at)
+    unknown_for = COMMIT_SECONDS + settings.EDI_REVOCATION_SECONDS  # a token renewed meanwhile seems too young
+    snapshot.check(edi_id_of(token.uid), claims.pasta_issued_at(token.ttl) - unknown_for)
     shown = {"sub": token.uid, "iss": token.system, "exp": token.ttl // 1000, "scope": token.groups.replace("*", " ")}
     return Description(kind="pasta_token", token_type="PASTA", claims=shown)  # noqa: S106 — a type
 

@@ -1,6 +1,7 @@
 """The first-run steps of this app: the two key files, and for a demo a profile with an API key."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -9,7 +10,7 @@ from django.conf import settings
 
 from edi_auth import services
 from edi_auth.models import Idp, Profile
-from tokens.core import setup
+from tokens.core import rotation, setup
 from tokens.core.audit import SYSTEM
 from tokens.core.setup import Made, Run
 
@@ -21,9 +22,9 @@ def make_files() -> list[Path]:
     made = []
     edi, pasta = settings.EDI_JWT_PRIVATE_KEY_PATH, settings.PASTA_PRIVATE_KEY_PATH
     if not edi.exists():
-        made.append(write_key(edi, ec.generate_private_key(ec.SECP256R1())))
+        made.append(new_edi_key(edi))
     if not pasta.exists():
-        made.append(write_key(pasta, rsa.generate_private_key(65537, 2048)))
+        made.append(new_pasta_key(pasta))
     return made
 
 
@@ -59,4 +60,21 @@ def make_rows(run: Run) -> list[Made]:
     return [Made(f"API key of the demo profile {profile.edi_id}", secret, example)]
 
 
+def new_edi_key(path: Path) -> Path:
+    """Write a fresh P-256 key to `path`."""
+    return write_key(path, ec.generate_private_key(ec.SECP256R1()))
+
+
+def new_pasta_key(path: Path) -> Path:
+    """Write a fresh RSA key to `path`."""
+    return write_key(path, rsa.generate_private_key(65537, 2048))
+
+
+def lifetime() -> timedelta:
+    """How long EDI and PASTA tokens last."""
+    return timedelta(hours=settings.EDI_TOKEN_HOURS)
+
+
+rotation.register(rotation.FileSigner("edi", lambda: settings.EDI_JWT_PRIVATE_KEY_PATH, new_edi_key, lifetime))
+rotation.register(rotation.FileSigner("pasta", lambda: settings.PASTA_PRIVATE_KEY_PATH, new_pasta_key, lifetime))
 setup.register(setup.Setup(make_files=make_files, make_rows=make_rows))

@@ -56,12 +56,7 @@ class Minted:
 
 def ring() -> KeyRing:
     """The keys of performance tokens, whose documented header has no `kid`. Raises `NotConfigured`."""
-    return hmac_ring(
-        settings.PERFORMANCE_SECRET_KEY,
-        settings.PERFORMANCE_SECRET_KEY_FALLBACKS,
-        setting="PERFORMANCE_SECRET_KEY",
-        with_kid=False,
-    )
+    return hmac_ring("PERFORMANCE_SECRET_KEY", with_kid=False)
 
 
 def holder_of(raw_key: str, *, address: str | None = None, now: datetime | None = None) -> Holder:

@@ -55,7 +55,10 @@ class TokenRequest(NameRequest):
 class GraceField(serializers.IntegerField):
     """A length of time as integer milliseconds."""
 
-    default_error_messages = {"invalid": "must be an integer number of milliseconds."}  # noqa: RUF012 — DRF's idiom
+    default_error_messages = {  # noqa: RUF012 — DRF's own idiom: merged along the MRO, never changed
+        "invalid": "must be an integer number of milliseconds, at most 30 days.",
+        "null": "must be an integer number of milliseconds, at most 30 days.",
+    }
 
     def to_internal_value(self, data: Any) -> timedelta:  # type: ignore[override]  # an integer on the wire alone
         """The length of time."""
@@ -77,10 +80,28 @@ class RotateRequest(NameRequest):
     )
 
 
+class QueryIntegerField(serializers.IntegerField):
+    """A whole number in a query string, in plain digits."""
+
+    default_error_messages = {"invalid": "must be a whole number from {low} to {high}."}  # noqa: RUF012 — DRF's idiom
+
+    def __init__(self, *, low: int, high: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.low, self.high = low, high
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number."""
+        digits = str(data)
+        if not digits.isascii() or not digits.isdecimal() or not self.low <= int(digits[:20]) <= self.high:
+            self.fail("invalid", low=self.low, high=self.high)
+        return int(digits)
+
+
 class PageQuery(serializers.Serializer[Any]):
     """The query string of a listing."""
 
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000, help_text="At most so many tokens.")
+    limit = QueryIntegerField(required=False, low=1, high=1000, help_text="At most so many tokens.")
+    cursor = QueryIntegerField(required=False, low=0, high=2**63 - 1, help_text="Where the `Link` of a page goes on.")
     after = StrictCharField(required=False, max_length=255, help_text="Begin behind the token of this name.")
 
 

@@ -46,9 +46,7 @@ class Minted:
 
 def ring() -> KeyRing:
     """The keys of named tokens; raises `NotConfigured` without `TOKENS_SECRET_KEY`."""
-    return hmac_ring(
-        settings.TOKENS_SECRET_KEY, settings.TOKENS_SECRET_KEY_FALLBACKS, setting="TOKENS_SECRET_KEY", with_kid=True
-    )
+    return hmac_ring("TOKENS_SECRET_KEY")
 
 
 def mint(
@@ -95,6 +93,18 @@ def update(name: str, *, actor: Actor, now: datetime | None = None, **changes: A
     return lifecycle.change(_named(name), Action.UPDATE, changes, actor=actor, missing=_unknown(name), now=now)
 
 
+def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
+    """Whether `expires_at` is what the API shows of the token `name` because that does not expire.
+
+    A client that sends back what it was shown must not end the token with it.
+    """
+    if expires_at is None:
+        return False
+    moment = expires_at.replace(microsecond=expires_at.microsecond // 1000 * 1000)
+    shown = {"updated_at__gte": moment, "updated_at__lt": moment + timedelta(milliseconds=1)}
+    return _named(name).filter(expires_at__isnull=True, **shown).exists()
+
+
 def rotate(
     name: str, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted:
@@ -124,12 +134,13 @@ def value(name: str, *, actor: Actor, is_recorded: bool = True) -> str:
     return signed
 
 
-def listing(*, after: str | None = None, limit: int | None = None) -> list[NamedToken]:
+def listing(*, after: str | None = None, cursor: int = 0, limit: int | None = None) -> list[NamedToken]:
     """The tokens that were not revoked, by creation; at most `limit`, beginning behind the one named `after`.
 
+    `cursor`, the id of a row, is for whoever turns pages: between two of them a name can come to mean another token.
     Raises `NotFound` when there never was a token named `after`.
     """
-    tokens = NamedToken.objects.filter(revoked_at__isnull=True).order_by("id")
+    tokens = NamedToken.objects.filter(revoked_at__isnull=True, id__gt=cursor).order_by("id")
     if after is not None:
         last = NamedToken.objects.filter(name=after).order_by("-id").values_list("id", flat=True).first()
         if last is None:

@@ -1,11 +1,14 @@
 """The first-run steps of this app: Django's and the tokens' secret, the first operator, the first named token."""
 
 import secrets
+from datetime import datetime
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db.models import Q
 
 from tokens import services
-from tokens.core import setup
+from tokens.core import rotation, setup
 from tokens.core.audit import SYSTEM
 from tokens.core.models import digest
 from tokens.core.setup import Made, Run
@@ -31,6 +34,18 @@ def make_rows(run: Run) -> list[Made]:
     return made
 
 
+def old_values(rotated_at: datetime) -> tuple[datetime | None, str]:
+    """Until when values of the old secret are about: they never expire, so until the last token has a new one."""
+    signed_before = Q(rotated_at__isnull=True, created_at__lt=rotated_at) | Q(rotated_at__lt=rotated_at)
+    count = NamedToken.objects.filter(signed_before, revoked_at__isnull=True).count()
+    if not count:
+        return rotated_at, ""
+    return None, f"{count} named tokens have values of the old secret; it can go when they were rotated or revoked."
+
+
+rotation.register(
+    rotation.SecretSigner("tokens", "TOKENS_SECRET_KEY", env_file=lambda: settings.ENV_FILE, old_until=old_values)
+)
 setup.register(
     setup.Setup(
         secrets={

@@ -66,13 +66,13 @@ class TokenViewSet(TokenAPI):
         page = PAGE.run_validation(request.query_params.dict())
         limit = page.get("limit")
         try:
-            tokens = services.listing(after=page.get("after"), limit=limit and limit + 1)
+            tokens = services.listing(after=page.get("after"), cursor=page.get("cursor", 0), limit=limit and limit + 1)
         except NotFound as exc:
             raise Invalid("after", f"after: {exc}") from None
         headers = {}
         if limit and len(tokens) > limit:
             tokens = tokens[:limit]
-            query = urlencode({"limit": limit, "after": tokens[-1].name})
+            query = urlencode({"limit": limit, "cursor": tokens[-1].pk})
             headers["Link"] = f'<{request.path}?{query}>; rel="next"'
         return dialect.data(*map(dialect.row, tokens), headers=headers)
 
@@ -80,7 +80,10 @@ class TokenViewSet(TokenAPI):
     def update(self, request: Request) -> Response:
         """PUT: 200 with the token as it is now."""
         fields = validated(TOKEN, request)
-        return dialect.data(dialect.row(services.update(fields.pop("name"), actor=self.actor, **fields)))
+        name = fields.pop("name")
+        if services.is_shown_expiry(name, fields.get("expires_at")):
+            del fields["expires_at"]
+        return dialect.data(dialect.row(services.update(name, actor=self.actor, **fields)))
 
     @schema.destroy
     def destroy(self, request: Request) -> Response:

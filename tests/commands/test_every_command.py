@@ -1,12 +1,11 @@
 """What all commands have in common (the contract, "Commands")."""
 
 import os
-import subprocess
-import sys
 
 import pytest
-from django.conf import settings
 from django.db import OperationalError
+
+from tests.core.process import PYTHON, run
 
 COMMANDS = {
     "mint_token": ["ci"],
@@ -57,10 +56,7 @@ def test_says_in_a_sentence_that_the_database_is_away(manage, monkeypatch, comma
 )
 def test_exits_with_its_code_from_a_shell(tmp_path, arguments, code, sentence):
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/none/db.sqlite3"}
-    command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(
-        command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run(PYTHON, "manage.py", *arguments, environment=environment)
     assert (done.returncode, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,11 +1,8 @@
 """`manage.py serve`: its arguments. What it serves is in tests/server."""
 
-import os
-import subprocess
-import sys
-
 import pytest
-from django.conf import settings
+
+from tests.core.process import BARE, PYTHON, run
 
 
 @pytest.fixture
@@ -54,17 +51,7 @@ def test_refuses_wrong_usage_and_starts_nothing(manage, started, arguments):
 
 
 def test_says_what_to_run_first(tmp_path):
-    names = {"PATH", "HOME", "LANG"}
-    environment = {name: value for name, value in os.environ.items() if name in names}
-    done = subprocess.run(
-        [sys.executable, "manage.py", "serve"],
-        cwd=settings.BASE_DIR,
-        env={**environment, "ENV_FILE": str(tmp_path / "missing")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(PYTHON, "manage.py", "serve", environment={**BARE, "ENV_FILE": str(tmp_path / "missing")})
     assert done.returncode == 1
     assert "SECRET_KEY is not set." in done.stderr
     assert "Run: manage.py init" in done.stderr

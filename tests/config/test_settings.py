@@ -1,35 +1,24 @@
 """Settings, read from the environment or from `.env` (the contract, "Settings")."""
 
 import json
-import os
-import subprocess
-import sys
+from subprocess import CompletedProcess
 
 import pytest
-from django.conf import settings
+
+from tests.core.process import BARE, PYTHON, ROOT, run
 
 SECRETS = {"SECRET_KEY": "s" * 50, "TOKENS_SECRET_KEY": "t" * 32, "PERFORMANCE_SECRET_KEY": "p" * 32}
-KEEP = ("PATH", "HOME", "LANG", "LC_ALL")
 
 
-def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+def python(*arguments: str, **variables: str) -> CompletedProcess[str]:
     """Run Python with an environment of nothing but `variables`."""
-    environment = {name: os.environ[name] for name in KEEP if name in os.environ}
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=settings.BASE_DIR,
-        env={**environment, "ENV_FILE": "/dev/null", **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run(PYTHON, *arguments, environment={**BARE, "ENV_FILE": "/dev/null", **variables})
 
 
 def read(*names: str, **variables: str) -> list[object]:
     """The settings `names` as a fresh process has them."""
-    code = f"import json\nfrom config import settings\nprint(json.dumps([getattr(settings, n) for n in {names}], default=str))"
-    done = run(["-c", code], **variables)
+    code = f"from config import settings; print(json.dumps([getattr(settings, name) for name in {names}], default=str))"
+    done = python("-c", f"import json; {code}", **variables)
     assert done.stderr == ""
     return json.loads(done.stdout)
 
@@ -64,6 +53,8 @@ NONSENSE = [
     ("EDI_REVOCATION_SECONDS", "0"),
     ("PASTA_SYSTEM", "pasta"),
     ("PASTA_SYSTEM", "https://pasta.edirepository.org/a*b"),
+    ("LOG_FORMAT", "xml"),
+    ("METRICS_ALLOWED_NETWORKS", "everybody"),
     ("CACHE_URL", "memcache://localhost"),
     ("CACHE_URL", "nonsense"),
     ("HTTPS_ONLY", "2"),
@@ -74,7 +65,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize(("name", "value"), NONSENSE)
 def test_stops_the_start_with_one_line_that_names_a_value_without_sense(name, value):
-    done = run(["manage.py", "check"], **SECRETS, **{name: value})
+    done = python("manage.py", "check", **SECRETS, **{name: value})
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -83,7 +74,7 @@ def test_stops_the_start_with_one_line_that_names_a_value_without_sense(name, va
 
 
 def test_stops_the_server_the_same_way():
-    done = run(["manage.py", "serve"], **SECRETS, EXPIRES_IN="soon")
+    done = python("manage.py", "serve", **SECRETS, EXPIRES_IN="soon")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("Configuration error: EXPIRES_IN ")
@@ -91,13 +82,13 @@ def test_stops_the_server_the_same_way():
 
 def test_stops_for_a_value_from_the_file_too(tmp_path):
     (tmp_path / "file").write_text("PORT=http\n")
-    done = run(["manage.py", "check"], **SECRETS, ENV_FILE=str(tmp_path / "file"))
+    done = python("manage.py", "check", **SECRETS, ENV_FILE=str(tmp_path / "file"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("Configuration error: PORT ")
 
 
 def test_starts_with_nothing_but_secrets():
-    done = run(["manage.py", "check"], **SECRETS)
+    done = python("manage.py", "check", **SECRETS)
     assert done.returncode == 0
     assert "no issues" in done.stdout
 
@@ -121,7 +112,7 @@ def test_has_the_documented_defaults():
 
 def test_keeps_data_in_a_file_of_its_own_by_default():
     (databases,) = read("DATABASES")
-    assert databases["default"]["NAME"] == str(settings.BASE_DIR / "var" / "registry.sqlite3")
+    assert databases["default"]["NAME"] == str(ROOT / "var" / "registry.sqlite3")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +135,7 @@ def test_takes_an_empty_value_for_the_default(name):
         ("PERFORMANCE_SECRET_KEY_FALLBACKS", "one,two", ["one", "two"]),
         ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"]),
         ("EDI_JWT_PRIVATE_KEY_PATH", "/run/secrets/edi.pem", "/run/secrets/edi.pem"),
-        ("PASTA_PRIVATE_KEY_PATH", "keys/pasta.pem", str(settings.BASE_DIR / "keys" / "pasta.pem")),
+        ("PASTA_PRIVATE_KEY_PATH", "keys/pasta.pem", str(ROOT / "keys" / "pasta.pem")),
     ],
 )
 def test_reads_a_value(name, value, expected):

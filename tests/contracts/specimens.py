@@ -37,7 +37,7 @@ STORED = tuple(OBSTACLES)
 
 @dataclass(frozen=True)
 class Specimen:
-    """How to make one kind of credential. `make(state, snapshot)` returns what is presented and its row, if it has one."""
+    """How to make one kind of credential: `make(state, snapshot)` returns what is presented, and its row or None."""
 
     states: tuple[State, ...]
     make: Callable[[State, Snapshot], tuple[str, Credential | None]]

@@ -2,16 +2,14 @@
 
 import ast
 import os
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
-ROOT = Path(settings.BASE_DIR)
+from tests.core.process import PYTHON, ROOT, run
+
 APPS = ("tokens", "podcast_perf", "edi_auth")
 SOURCES = {
     str(path.relative_to(ROOT)): ast.parse(path.read_text())
@@ -50,15 +48,8 @@ def test_keeps_to_the_directions_of_imports():
     pyproject = ROOT / "pyproject.toml"
     if not pyproject.exists() or "importlinter" not in tomllib.loads(pyproject.read_text()).get("tool", {}):
         pytest.skip("pyproject.toml has no contracts for import-linter yet.")
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    lint = Path(PYTHON).parent / "lint-imports"
+    done = run(str(lint), "--no-cache", environment={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
 

@@ -8,17 +8,34 @@ import json
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.settings import DATA
 from tokens.core.errors import InvalidCredential, NotConfigured
-from tokens.core.signing import MAX_TOKEN_LENGTH, ec_ring, hmac_ring, jwk_of, load_public_key, unverified_claims
+from tokens.core.signing import (
+    MAX_TOKEN_LENGTH,
+    KeyRing,
+    ec_ring,
+    hmac_ring,
+    jwk_of,
+    load_public_key,
+    unverified_claims,
+)
 
 OLD, NEW = "an-old-secret-of-32-bytes-or-even-more", "a-new-secret-of-32-bytes-or-even-more!"
 CLAIMS = {"sub": "somebody", "iat": 1717165914}
 
-hmac_keys = hmac_ring(NEW, (OLD,), setting="X")
+
+def ring_of(*secrets: str, upcoming: str = "", with_kid: bool = True) -> KeyRing:
+    """The ring of an active secret, of older ones behind it, and of the one that will be next."""
+    names = {"": secrets[0], "_NEXT": upcoming, "_FALLBACKS": secrets[1:]}
+    with override_settings(**{f"TOKENS_SECRET_KEY{name}": value for name, value in names.items()}):
+        return hmac_ring("TOKENS_SECRET_KEY", with_kid=with_kid)
+
+
+hmac_keys = ring_of(NEW, OLD)
 ec_keys = ec_ring(DATA / "edi.pem", setting="X")
 RINGS = {"HS256": hmac_keys, "ES256": ec_keys}
 rings = pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS)
@@ -30,7 +47,7 @@ def encoded(data: object) -> str:
 
 
 def header_of(token: str) -> dict[str, str]:
-    part = token.split(".")[0]
+    part = token.partition(".")[0]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
@@ -67,7 +84,7 @@ def test_names_its_key_in_the_header(ring):
 
 
 def test_leaves_the_key_id_out_where_the_document_has_none():
-    ring = hmac_ring(NEW, setting="X", with_kid=False)
+    ring = ring_of(NEW, with_kid=False)
     assert ring.sign(CLAIMS).startswith("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.")
     assert ring.verify(ring.sign(CLAIMS)) == CLAIMS
 
@@ -78,25 +95,31 @@ def test_signs_as_rfc_7515_says():
 
 
 def test_verifies_what_an_older_key_signed():
-    assert hmac_keys.verify(hmac_ring(OLD, setting="X").sign(CLAIMS)) == CLAIMS
+    assert hmac_keys.verify(ring_of(OLD).sign(CLAIMS)) == CLAIMS
 
 
 def test_signs_with_the_active_key():
     token = hmac_keys.sign(CLAIMS)
-    assert hmac_ring(NEW, setting="X").verify(token) == CLAIMS
+    assert ring_of(NEW).verify(token) == CLAIMS
     with pytest.raises(InvalidCredential):
-        hmac_ring(OLD, setting="X").verify(token)
+        ring_of(OLD).verify(token)
 
 
 def test_verifies_an_older_token_without_a_key_id():
-    token = hmac_ring(OLD, setting="X", with_kid=False).sign(CLAIMS)
+    token = ring_of(OLD, with_kid=False).sign(CLAIMS)
     assert hmac_keys.verify(token) == CLAIMS
 
 
+def test_verifies_what_the_next_key_signed_and_does_not_sign_with_it():
+    ring = ring_of(OLD, upcoming=NEW)
+    assert ring.verify(ring_of(NEW).sign(CLAIMS)) == CLAIMS
+    assert ring_of(OLD).verify(ring.sign(CLAIMS)) == CLAIMS
+
+
 def test_forgets_a_key_that_was_taken_out():
-    token = hmac_ring(OLD, setting="X").sign(CLAIMS)
+    token = ring_of(OLD).sign(CLAIMS)
     with pytest.raises(InvalidCredential):
-        hmac_ring(NEW, setting="X").verify(token)
+        ring_of(NEW).verify(token)
 
 
 @pytest.mark.parametrize("kid", ["unknown", "", hmac_keys.keys[0].kid])
@@ -214,7 +237,7 @@ segment = st.one_of(
 malformed = st.one_of(st.text(max_size=100), st.tuples(segment, segment, segment).map(".".join))
 
 
-@pytest.mark.parametrize("ring", [*RINGS.values(), hmac_ring(NEW, setting="X")], ids=["fallbacks", "EC", "one key"])
+@pytest.mark.parametrize("ring", [*RINGS.values(), ring_of(NEW)], ids=["fallbacks", "EC", "one key"])
 @given(raw=malformed)
 def test_raises_nothing_else_whatever_it_is_given(ring, raw):
     with pytest.raises(InvalidCredential):
@@ -223,7 +246,7 @@ def test_raises_nothing_else_whatever_it_is_given(ring, raw):
 
 def test_names_the_setting_of_a_secret_that_is_missing():
     with pytest.raises(NotConfigured, match="TOKENS_SECRET_KEY"):
-        hmac_ring("", setting="TOKENS_SECRET_KEY")
+        ring_of("", OLD)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no key", (DATA / "pasta.pem").read_bytes()])
@@ -258,6 +281,16 @@ def test_verifies_with_the_key_files_beside_the_active_one(tmp_path, public):
     ring = ec_ring(write_key(tmp_path / "edi.pem"), setting="X")
     assert ring.verify(old.sign(CLAIMS)) == CLAIMS
     assert header_of(ring.sign(CLAIMS))["kid"] != header_of(old.sign(CLAIMS))["kid"]
+
+
+def test_takes_up_a_key_file_that_comes_later(tmp_path):
+    write_key(tmp_path / "edi.pem")
+    before = ec_ring(tmp_path / "edi.pem", setting="X")
+    other = ec_ring(write_key(tmp_path / "other.pem"), setting="X")
+    (tmp_path / "other.pem").rename(tmp_path / "edi.next.pem")
+    ring = ec_ring(tmp_path / "edi.pem", setting="X")
+    assert ring.verify(other.sign(CLAIMS)) == CLAIMS
+    assert before.verify(ring.sign(CLAIMS)) == CLAIMS
 
 
 def test_refuses_a_file_beside_the_active_one_that_is_no_key(tmp_path):

@@ -14,7 +14,7 @@ from edi_auth import services
 from edi_auth.models import ApiKey
 from tests.edi_auth.forge import KEY, NOW
 from tests.factories import ApiKeyFactory, GroupFactory, ProfileFactory
-from tokens.core.errors import AlreadyExists, Invalid, NotFound
+from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from tokens.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -287,7 +287,7 @@ def test_finds_the_one_key_whose_preview_is_its_own_id():
 
 def test_asks_back_when_a_preview_fits_several_keys():
     first, second = ApiKeyFactory.create_batch(2, preview="twins")
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(Forbidden) as refusal:
         services.key_of("twins")
     assert str(first.pk) in str(refusal.value)
     assert str(second.pk) in str(refusal.value)
@@ -296,7 +296,7 @@ def test_asks_back_when_a_preview_fits_several_keys():
 def test_asks_back_when_a_number_is_a_preview_and_an_id():
     ApiKeyFactory(pk=12345)
     ApiKeyFactory(preview="12345")
-    with pytest.raises(Invalid, match="12345"):
+    with pytest.raises(Forbidden, match="12345"):
         services.key_of("12345")
 
 
@@ -315,3 +315,87 @@ def test_finds_no_key_by_its_secret_in_the_place_of_its_preview(mint):
     with pytest.raises(NotFound) as refusal:
         services.key_of(secret)
     assert secret not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("clock")
+def test_gives_a_key_a_new_secret_and_keeps_the_old_one_for_a_while(api, mint, actor, clock):
+    old = mint()
+    new = services.rotate_key(old.key, actor=actor, grace=timedelta(hours=1))
+    assert new.key == old.key
+    assert (status_of(api, old.secret), status_of(api, new.secret)) == (200, 200)
+    assert ApiKey.objects.get().use_count == 2
+    clock.move_to(NOW + timedelta(hours=1), tick=False)
+    assert (status_of(api, old.secret), status_of(api, new.secret)) == (401, 200)
+
+
+def test_ends_the_old_secret_at_once_where_there_is_no_grace(api, mint, actor):
+    old = mint()
+    new = services.rotate_key(old.key, actor=actor, grace=timedelta(0))
+    assert (status_of(api, old.secret), status_of(api, new.secret)) == (401, 200)
+
+
+def test_keeps_one_old_secret_and_no_older_one(api, mint, actor):
+    minted = [mint()]
+    minted += [services.rotate_key(minted[0].key, actor=actor) for _ in range(2)]
+    assert [status_of(api, one.secret) for one in minted] == [401, 200, 200]
+
+
+def test_revokes_both_secrets_of_a_rotated_key(api, mint, actor):
+    old = mint()
+    new = services.rotate_key(old.key, actor=actor)
+    services.revoke_key(old.key, actor=actor)
+    assert (status_of(api, old.secret), status_of(api, new.secret)) == (403, 403)
+
+
+def test_stores_no_rotated_secret_and_records_who_rotated(mint, actor, caplog):
+    caplog.set_level(logging.DEBUG)
+    minted = [mint()]
+    minted.append(services.rotate_key(minted[0].key, actor=actor, now=NOW))
+    rows = [str(row) for model in apps.get_models() for row in model._base_manager.values()]
+    assert not any(one.secret in text for one in minted for text in [*rows, caplog.text])
+    event = AuditEvent.objects.get(action="edi_auth:api_key:rotate")
+    assert (event.actor_label, event.at, event.after["preview"]) == ("test", NOW, minted[1].secret[:5])
+
+
+@pytest.mark.parametrize("grace", [timedelta(seconds=-1), timedelta(days=31)], ids=str)
+def test_refuses_a_grace_that_makes_no_sense(api, mint, actor, grace):
+    old = mint()
+    with pytest.raises(Invalid):
+        services.rotate_key(old.key, actor=actor, grace=grace)
+    assert status_of(api, old.secret) == 200
+
+
+def test_rotates_no_revoked_key(actor):
+    key = ApiKeyFactory(revoked_at=NOW)
+    with pytest.raises(Forbidden):
+        services.rotate_key(key, actor=actor)
+    assert ApiKey.objects.get().key_hash == key.key_hash
+
+
+def test_gives_a_key_the_lifetime_of_the_settings(mint, settings):
+    settings.API_KEY_DEFAULT_LIFETIME = timedelta(days=30)
+    assert mint(now=NOW).key.expires_at == NOW + timedelta(days=30)
+    assert mint(now=NOW, expires_at=NOW + MOMENT).key.expires_at == NOW + MOMENT
+
+
+@pytest.mark.parametrize("expires_at", [None, NOW + timedelta(days=30) + MOMENT])
+def test_refuses_a_key_that_would_last_longer_than_is_allowed(mint, actor, settings, expires_at):
+    settings.API_KEY_MAX_LIFETIME = timedelta(days=30)
+    with pytest.raises(Invalid):
+        mint(now=NOW, expires_at=expires_at)
+    key = mint(now=NOW, expires_at=NOW + timedelta(days=30)).key
+    with pytest.raises(Invalid):
+        services.update(key, actor=actor, now=NOW, expires_at=expires_at)
+
+
+@pytest.mark.parametrize(
+    "networks", [["x"], ["192.0.2.1/24"], ["192.0.2.0/33"], [7.5], [None], ["192.0.2.0/24", ""]], ids=str
+)
+def test_refuses_networks_that_make_no_sense(mint, actor, networks):
+    with pytest.raises(Invalid) as refusal:
+        mint(allowed_networks=networks)
+    assert refusal.value.field == "allowed_networks"
+    key = mint().key
+    with pytest.raises(Invalid):
+        services.update(key, actor=actor, allowed_networks=networks)
+    assert ApiKey.objects.get().allowed_networks == []

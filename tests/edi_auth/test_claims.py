@@ -1,5 +1,6 @@
 """The claims of EDI tokens, as far as HTTP does not show it."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +20,11 @@ PROPERTY = hypothesis_settings(max_examples=200, deadline=None, database=None, d
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def issued(now):
+    """The times of claims that are renewed at `now`."""
+    return claims.renewed({"iat": 0}, known_until=math.inf, now=now)
+
+
 def test_makes_the_edi_id_of_other_implementations():
     assert edi_id_of(VECTORS["edi_id"]["idp_uid"]) == VECTORS["edi_id"]["edi_id"]
 
@@ -35,20 +41,20 @@ def test_puts_the_end_of_a_pasta_token_eight_hours_on_to_the_millisecond(now):
 def test_counts_whole_seconds_that_have_passed(now):
     seconds = (now - EPOCH) // timedelta(seconds=1)
     times = {"iat": seconds, "nbf": seconds, "exp": seconds + forge.HOURS_8}
-    assert claims.renewed({}, now=now) == times
+    assert issued(now) == times
 
 
 @PROPERTY
 @given(now=MOMENTS, later=st.timedeltas(timedelta(0), timedelta(hours=7, minutes=59)))
 def test_holds_from_the_moment_it_is_made(now, later):
-    claims.check(forge.claims() | claims.renewed({}, now=now), now=now + later)
+    claims.check(forge.claims() | issued(now), now=now + later)
     with pytest.raises(InvalidCredential):
-        claims.check(forge.claims() | claims.renewed({}, now=now), now=now + later + timedelta(hours=8, seconds=1))
+        claims.check(forge.claims() | issued(now), now=now + later + timedelta(hours=8, seconds=1))
 
 
 def test_leaves_the_old_claims_alone_when_it_renews():
     old = forge.claims()
-    claims.renewed(old, now=forge.NOW + timedelta(hours=1))
+    claims.renewed(old, known_until=math.inf, now=forge.NOW + timedelta(hours=1))
     assert old == forge.claims()
 
 

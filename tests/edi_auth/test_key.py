@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import jwt
+import orjson
 import pytest
 
 from edi_auth.models import ApiKey
@@ -314,6 +315,8 @@ def test_refuses_a_key_from_the_moment_it_expires(api, clock):
         lambda key: str(key.pk),
         lambda key: key.name,
         lambda key: "%",
+        lambda key: secret_of(key) + "\n",
+        lambda key: "x" * 60_000,
         lambda key: "' OR 1=1 --",
         lambda key: "ключ",
     ],
@@ -328,6 +331,8 @@ def test_refuses_a_key_from_the_moment_it_expires(api, clock):
         "id",
         "name",
         "like",
+        "newline",
+        "long",
         "sql",
         "non-ascii",
     ],
@@ -435,3 +440,44 @@ def test_takes_no_key_from_a_header(api):
 
 def test_sets_no_cookie(api):
     assert not exchange(api, ApiKeyFactory()).cookies
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "status"),
+    [
+        (["192.0.2.0/24"], "192.0.2.7", 200),
+        (["192.0.2.0/24"], "192.0.3.7", 403),
+        (["192.0.2.7"], "192.0.2.7", 200),
+        (["198.51.100.0/24", "2001:db8::/32"], "2001:db8::1", 200),
+        (["192.0.2.0/24"], "2001:db8::1", 403),
+        (["192.0.2.0/24"], "::ffff:192.0.2.7", 200),
+        (["192.0.2.0/24"], "", 403),
+        (["192.0.2.0/24"], "nonsense", 403),
+        ([], "nonsense", 200),
+    ],
+)
+def test_takes_a_key_from_its_networks_alone(api, networks, address, status):
+    key = ApiKeyFactory(allowed_networks=networks)
+    response = api.generic("POST", KEY, orjson.dumps({"key": secret_of(key)}), REMOTE_ADDR=address)
+    assert response.status_code == status
+    key.refresh_from_db()
+    assert key.use_count == (status == 200)
+
+
+def test_believes_no_address_that_the_client_names_itself(api):
+    key = ApiKeyFactory(allowed_networks=["192.0.2.0/24"])
+    headers = {"X-Forwarded-For": "192.0.2.7", "Forwarded": "for=192.0.2.7", "X-Real-IP": "192.0.2.7"}
+    assert api.call("POST", KEY, {"key": secret_of(key)}, headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(("state", "status"), [({"expires_at": NOW}, 401), ({"revoked_at": NOW}, 403)], ids=str)
+def test_tells_nobody_elsewhere_more_than_the_state_of_a_key(api, state, status):
+    key = ApiKeyFactory(allowed_networks=["192.0.2.0/24"], **state)
+    assert exchange(api, key).status_code == status
+
+
+def test_says_since_when_a_session_lasts_where_its_length_is_limited(api, settings):
+    settings.EDI_MAX_SESSION_HOURS = 24
+    for key in (ApiKeyFactory(), ApiKeyFactory(group=GroupFactory())):
+        edi, _ = tokens(api, key)
+        assert (edi["auth_time"], edi["exp"]) == (SECONDS, SECONDS + HOURS_8)

@@ -149,6 +149,7 @@ def test_refuses_a_second_group_of_a_name(actor):
         {"email": ""},
         {"is_email_enabled": True},
         {"is_email_verified": True},
+        {"is_administrator": True},
     ],
     ids=str,
 )
@@ -283,6 +284,14 @@ def test_ends_all_tokens_of_a_profile(actor):
     event = AuditEvent.objects.get()
     assert (event.action, event.reason, event.at) == ("edi_auth:profile:end_tokens", "stolen", NOW)
     assert event.after == {"tokens_valid_after": NOW.isoformat()}
+
+
+def test_ends_all_tokens_of_a_group(actor):
+    group = GroupFactory()
+    services.end_tokens(group, actor=actor, now=NOW)
+    group.refresh_from_db()
+    assert group.tokens_valid_after == NOW
+    assert events() == ["edi_auth:group:end_tokens"]
 
 
 def test_ends_all_tokens_again_at_a_later_moment(actor):

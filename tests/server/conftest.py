@@ -44,7 +44,7 @@ def server(idle: Registry) -> Iterator[Registry]:
 
 @pytest.fixture(scope="session", autouse=True)
 def stalled(server: Registry) -> Iterator[list[socket.socket]]:
-    """Clients that send half a body and stop before the first test; `test_stalled_body.py` sees what becomes of them."""
+    """Clients that send half a body before the first test and stop; see `test_stalled_body.py`."""
     length = b"POST /auth/v1/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n" + b'{"key": '
     chunks = b"POST /auth/v1/key HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + b'64\r\n{"key": '
     clients = []

@@ -2,21 +2,18 @@
 
 import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
-from django.conf import settings
+from tests.core.process import BARE, PYTHON, run, start
 
 START_SECONDS = 30
-KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 def free_port() -> int:
@@ -78,15 +75,7 @@ class Registry:
 
     def manage(self, *arguments: str) -> str:
         """What `manage.py` prints; it must succeed."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=settings.BASE_DIR,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = run(PYTHON, "manage.py", *arguments, environment=self.environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -105,28 +94,16 @@ class Registry:
     def sh(self, line: str) -> Answer:
         """Run a curl line in a shell, and tell the status and the body that it printed."""
         (self.folder / ".curlrc").write_text('silent\nshow-error\nmax-time = 20\nwrite-out = "\\n%{http_code}"\n')
-        done = subprocess.run(
-            ["sh", "-c", line],
-            env={"PATH": os.environ["PATH"], "CURL_HOME": str(self.folder)},
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        done = run("/bin/sh", "-c", line, environment={**BARE, "CURL_HOME": str(self.folder)})
         assert done.returncode == 0, done.stderr
-        body, _, status = done.stdout.rpartition(b"\n")
-        return Answer(int(status), http.client.HTTPMessage(), body)
+        body, _, status = done.stdout.rpartition("\n")
+        return Answer(int(status), http.client.HTTPMessage(), body.encode())
 
     @contextmanager
     def serving(self) -> Iterator["Registry"]:
         """Serve until the end of the context."""
-        with (self.folder / "log").open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--bind", f"127.0.0.1:{self.port}", "--workers", "2"],
-                cwd=settings.BASE_DIR,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+        command = (PYTHON, "manage.py", "serve", "--bind", f"127.0.0.1:{self.port}", "--workers", "2")
+        process = start(*command, environment=self.environment, log=self.folder / "log")
         try:
             self._wait(process)
             yield self
@@ -134,7 +111,7 @@ class Registry:
             process.terminate()
             process.wait(timeout=60)
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, process: Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             with socket.socket() as probe:
@@ -158,7 +135,8 @@ def send(connection: http.client.HTTPConnection, method: str, path: str, body: A
 def new(folder: Path, database_url: str) -> Registry:
     """A registry in `folder` with nothing but what `init --demo` makes."""
     port = free_port()
-    environment = {name: os.environ[name] for name in KEEP if name in os.environ} | {
+    environment = {
+        **BARE,
         "ENV_FILE": str(folder / ".env"),
         "DATABASE_URL": database_url,
         "EDI_JWT_PRIVATE_KEY_PATH": str(folder / "keys" / "edi.pem"),

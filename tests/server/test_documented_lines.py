@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.contracts.test_architecture import ROOT
+from tests.core.process import ROOT
 
 PODCAST = r"""curl --location --request GET 'http://localhost:7000/token' \
 --header 'x-pub-key: your-public-key' \

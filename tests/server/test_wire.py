@@ -60,7 +60,7 @@ def test_reads_at_most_64_kib(server, size, status, is_chunked):
         ("POST", "/_/token", b'{"name": "x"}', 401),
         ("DELETE", "/_/token", b'{"name": "x"}' * 1000, 401),
         ("POST", "/auth/v1/nowhere", b"x" * 10_000, 404),
-        ("PATCH", "/_/token", b"x" * 10_000, 405),
+        ("PATCH", "/auth/v1/key", b"x" * 10_000, 405),
         ("POST", "/token", b"x" * 10_000, 405),
         ("GET", "/nowhere", b"x" * 10_000, 404),
     ],

@@ -168,6 +168,16 @@ def test_refuses_a_limit_that_makes_no_sense(api, bearer, limit):
     assert response.json()["error"].startswith("limit: ")
 
 
+def test_loses_no_token_when_the_last_of_a_page_is_made_anew(api, bearer):
+    for name in ("first", "second", "third"):
+        NamedTokenFactory(name=name)
+    response = api.call("GET", "/_/token?limit=2", bearer=bearer)
+    api.call("DELETE", "/_/token", {"name": "first"}, bearer=bearer)
+    api.call("POST", "/_/token", {"name": "first"}, bearer=bearer)
+    following = response["Link"].removeprefix("<").partition(">")[0]
+    assert names(api.call("GET", following, bearer=bearer).json()["data"]) == ["second", "third"]
+
+
 @pytest.mark.parametrize("after", ["nobody", "", "\0", "\n", "x" * 256, "Bearer"])
 def test_refuses_to_begin_behind_a_name_that_never_was(api, bearer, after):
     response = api.call("GET", f"/_/token?after={quote(after)}", bearer=bearer)

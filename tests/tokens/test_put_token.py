@@ -84,10 +84,18 @@ def test_changes_nothing_where_nothing_is_new(api, bearer, fields):
     ids=["switched off and on", "expired and prolonged", "expired and without expiry"],
 )
 def test_closes_and_opens_the_door_to_one_and_the_same_value(api, bearer, closing, opening):
-    value = value_of(NamedTokenFactory(name="example"))
+    value = value_of(NamedTokenFactory(name="example", created_at=NOW - timedelta(days=1)))
     updated(api, bearer, **closing)
     assert not opens(api, value)
     updated(api, bearer, **opening)
+    assert opens(api, value)
+
+
+def test_ends_no_token_that_is_sent_back_as_it_was_shown(api, bearer):
+    value = value_of(NamedTokenFactory(name="example", created_at=NOW - timedelta(days=1)))
+    (shown,) = (row for row in api.call("GET", "/_/token", bearer=bearer).json()["data"] if row["name"] == "example")
+    fields = {field: shown[field] for field in ("expiration_date", "active", "write")}
+    assert updated(api, bearer, **fields)["state"] == "active"
     assert opens(api, value)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.factories import NamedTokenFactory, value_of
 from tests.tokens.tools import everything_stored
 from tokens import services
-from tokens.core.signing import hmac_ring
+from tokens.core.signing import _hmac_ring
 from tokens.models import NamedToken
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,7 @@ def test_gives_the_same_value_after_a_change(api, bearer, fields):
 
 def test_gives_the_same_value_after_a_restart(api, bearer):
     value = created(api, bearer)
-    hmac_ring.cache_clear()
+    _hmac_ring.cache_clear()
     assert read(api, bearer) == value
     assert opens(api, value)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from tokens.core import metrics
 from tokens.core.models import AuditEvent, Recorded
 
 
@@ -58,6 +59,7 @@ def record(
         changed = {name for name in after if after[name] != before.get(name)}
         before = {name: before.get(name) for name in sorted(changed)}
         after = {name: after[name] for name in sorted(changed)}
+    metrics.acted(action)
     return AuditEvent.objects.create(
         at=now or timezone.now(),
         action=action,

@@ -8,9 +8,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from tokens.core import errors, kinds
+from tokens.core import access, errors, kinds
 from tokens.core.http import client_address
-from tokens.core.models import Credential, RotatableCredential
+from tokens.core.models import Credential
 
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *")
 
@@ -28,7 +28,9 @@ class BearerAuthentication(BaseAuthentication):
         match = BEARER.fullmatch(header)
         if match is None:
             raise AuthenticationFailed
-        return self.judge(match[1], address=client_address(request))
+        row, description = self.judge(match[1], address=client_address(request))
+        access.note_actor(request, row.kind, str(row.pk))
+        return row, description
 
     def judge(self, raw: str, *, address: str | None) -> tuple[Credential, Any]:
         """The usable credential behind `raw`. Whatever is wrong with it, the answer is one and the same."""
@@ -37,7 +39,7 @@ class BearerAuthentication(BaseAuthentication):
         except (errors.InvalidCredential, errors.Forbidden):
             raise AuthenticationFailed from None
         row = description.row
-        if row is None or (isinstance(row, RotatableCredential) and not row.allows(address)):
+        if row is None or not row.allows(address):
             raise AuthenticationFailed
         return row, description
 

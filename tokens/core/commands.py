@@ -119,6 +119,16 @@ def duration(raw: str) -> timedelta:
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
+def add_grace(parser: CommandParser) -> None:
+    """Add `--grace` to a command that rotates."""
+    parser.add_argument("--grace", default="24h", metavar="24h", help="0, 90s, 15m, 12h, 30d (default: %(default)s)")
+
+
+def grace(raw: str) -> timedelta:
+    """A grace: `0`, or a duration. Raises `Usage`."""
+    return timedelta(0) if raw == "0" else duration(raw)
+
+
 def after(length: timedelta) -> datetime:
     """The moment that lies `length` ahead. Raises `Usage` when the calendar has none."""
     try:
@@ -138,4 +148,7 @@ def moment(raw: str) -> datetime:
         parsed = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if parsed is None:
         raise Usage(f"{raw!r} is no date; write for example 2027-01-31 or 2027-01-31T12:00:00Z.")
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+    try:
+        return parsed.astimezone(UTC) if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+    except OverflowError:
+        raise Usage("That lies after the year 9999.") from None

@@ -203,6 +203,10 @@ class Credential(Recorded):
             return State.EXPIRED
         return State.ACTIVE
 
+    def allows(self, address: str | None) -> bool:
+        """Whether a client at `address` may use this credential; kinds without a list of networks let everybody."""
+        return True
+
     @property
     def state(self) -> State:
         """The state of this row now."""

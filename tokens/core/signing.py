@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,13 +14,34 @@ import jwt
 import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.conf import settings
 
 from tokens.core.errors import InvalidCredential, NotConfigured
+from tokens.core.recent import Recent
 
 # The largest token that is looked at: a body of 64 KiB could hold no larger one anyway.
 MAX_TOKEN_LENGTH = 64 * 1024
 
-_jws = jwt.PyJWS(algorithms=["HS256", "ES256"])
+
+class _JWS(jwt.PyJWS):
+    """The library's JWS with its slowest step, a loop over the characters of a token, replaced by an equal one.
+
+    Should a release give that step another name, this one is never called, and all stays right but slower.
+    """
+
+    @staticmethod
+    def _decode_base64url_segment(segment: bytes, name: str) -> bytes:
+        """A segment that is spelled as RFC 7515, section 2, has it: base64url without padding, no stray bits."""
+        try:
+            decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+        except ValueError:
+            decoded = b""
+        if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment:
+            raise jwt.DecodeError(f"Invalid {name} padding")
+        return decoded
+
+
+_jws = _JWS(algorithms=["HS256", "ES256"])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,6 +62,7 @@ class KeyRing:
     def __init__(self, algorithm: str, keys: tuple[Key, ...], *, with_kid: bool = True) -> None:
         self.algorithm = algorithm
         self.keys = keys
+        self._verified: Recent[bytes] = Recent()
         self._headers = {"kid": keys[0].kid} if with_kid else None
 
     def sign(self, claims: dict[str, Any]) -> str:
@@ -60,10 +83,14 @@ class KeyRing:
         """
         if not raw.isascii() or len(raw) > MAX_TOKEN_LENGTH or raw.count(".") != 2 or "=" in raw:
             raise InvalidCredential("The token is malformed.")
+        fingerprint = hashlib.sha256(raw.encode()).digest()
         for key in self._candidates(raw):
             try:
-                payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
-                claims = json.loads(payload, parse_constant=_refuse_constant)
+                payload = self._verified.get(fingerprint)
+                if payload is None:
+                    payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
+                    self._verified.put(fingerprint, payload)
+                claims = json.loads(payload, parse_constant=_refuse_constant, parse_float=_finite)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):
@@ -84,32 +111,59 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON.")
 
 
+def _finite(raw: str) -> float:
+    number = float(raw)
+    if math.isinf(number):
+        raise ValueError("The number is too large.")
+    return number
+
+
 def b64url(data: bytes) -> str:
     """Base64url without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-@lru_cache(maxsize=16)
-def hmac_ring(active: str, fallbacks: tuple[str, ...] = (), *, setting: str, with_kid: bool = True) -> KeyRing:
-    """The HS256 ring of secrets that settings hold; raises `NotConfigured` naming `setting` when `active` is empty.
+def hmac_ring(setting: str, *, with_kid: bool = True) -> KeyRing:
+    """The HS256 ring of the secret in `setting`, which signs, and of those in `setting`_NEXT and `setting`_FALLBACKS.
 
-    The key id is an HMAC under the key, so that it tells nobody anything about a weak one.
+    Raises `NotConfigured` when there is no secret to sign with.
     """
+    active = getattr(settings, setting)
     if not active:
         raise NotConfigured(f"{setting} is not set.")
+    others = (getattr(settings, f"{setting}_NEXT", ""), *getattr(settings, f"{setting}_FALLBACKS", ()))
+    return _hmac_ring((active, *filter(None, others)), with_kid=with_kid)
+
+
+@lru_cache(maxsize=16)
+def _hmac_ring(secrets: tuple[str, ...], *, with_kid: bool) -> KeyRing:
+    """The key id is an HMAC under the key, so that it tells nobody anything about a weak one."""
     keys = []
-    for secret in (active, *fallbacks):
+    for secret in secrets:
         kid = b64url(hmac.digest(secret.encode(), b"kid", "sha256"))[:16]
         keys.append(Key(kid=kid, signing=secret.encode(), verifying=secret.encode()))
     return KeyRing("HS256", tuple(keys), with_kid=with_kid)
 
 
-@lru_cache(maxsize=16)
 def ec_ring(active: Path, *, setting: str) -> KeyRing:
-    """The ES256 ring of the PEM file `active`, which signs, and of its `sibling_keys`; parsed once per process.
+    """The ES256 ring of the PEM file `active`, which signs, and of its `sibling_keys`.
 
-    Raises `NotConfigured` naming `setting` when a file is missing or holds no P-256 key.
+    Parsed once per process and again when a file in their folder comes, goes or is replaced. Raises `NotConfigured`
+    naming `setting` when a file is missing or holds no P-256 key.
     """
+    return _ec_ring(active, folder_version(active, setting=setting), setting=setting)
+
+
+def folder_version(path: Path, *, setting: str) -> int:
+    """A number that changes with the files beside `path`. Raises `NotConfigured` naming `setting` without a folder."""
+    try:
+        return path.parent.stat().st_mtime_ns
+    except OSError as exc:
+        raise NotConfigured(f"{setting}: {path.name} is missing or holds no private key.") from exc
+
+
+@lru_cache(maxsize=16)
+def _ec_ring(active: Path, _version: int, *, setting: str) -> KeyRing:
     private = load_private_key(active, setting=setting)
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise NotConfigured(f"{setting}: {active.name} holds no P-256 private key.")
@@ -145,6 +199,12 @@ def load_public_key(path: Path, *, setting: str) -> Any:
 def sibling_keys(path: Path) -> tuple[Path, ...]:
     """The key files that only verify: `edi.<anything>.pem` beside the active `edi.pem`."""
     return tuple(sorted(path.parent.glob(f"{path.stem}.*{path.suffix}")))
+
+
+def public_pem(key: ec.EllipticCurvePublicKey) -> str:
+    """A public key as PEM (RFC 7468)."""
+    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(encoding, form).decode()
 
 
 def jwk_of(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from edi_auth import services
-from tokens.core.commands import RegistryCommand, moment
+from tokens.core.commands import RegistryCommand, Usage, moment
 
 
 class Command(RegistryCommand):
@@ -24,12 +24,14 @@ class Command(RegistryCommand):
 
     def run(self, options: dict[str, Any]) -> None:
         """Mint it."""
+        if options["group"] == "":
+            raise Usage("--group must be the EDI-ID of a group.")
         minted = services.mint_key(
             options["name"],
             owner=services.profile_of(options["edi_id"]),
-            group=services.group_of(options["group"]) if options["group"] else None,
-            starts_at=moment(options["valid_from"]) if options["valid_from"] else None,
-            expires_at=moment(options["valid_to"]) if options["valid_to"] else None,
+            group=services.group_of(options["group"]) if options["group"] is not None else None,
+            starts_at=moment(options["valid_from"]) if options["valid_from"] is not None else None,
+            expires_at=moment(options["valid_to"]) if options["valid_to"] is not None else None,
             actor=self.actor,
         )
         key = minted.key

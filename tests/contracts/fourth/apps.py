@@ -11,8 +11,8 @@ class FourthConfig(AppConfig):
     verbose_name = "Badges"
 
     def ready(self) -> None:
-        from tests.contracts.fourth import setup  # noqa: F401 — models are not loaded earlier
-        from tests.contracts.fourth.services import KIND
-        from tokens.core import kinds
+        from tests.contracts.fourth import setup  # noqa: F401, PLC0415 — models are not loaded earlier
+        from tests.contracts.fourth.services import KIND  # noqa: PLC0415 — models are not loaded earlier
+        from tokens.core import kinds  # noqa: PLC0415 — models are not loaded earlier
 
         kinds.register(KIND)

@@ -1,4 +1,4 @@
-"""What a fourth issuer gets for nothing. `tests/contracts/test_fourth_issuer.py` runs these under the settings beside them."""
+"""What a fourth issuer gets for nothing; `test_fourth_issuer.py` runs these with the settings beside them."""
 
 import json
 import os

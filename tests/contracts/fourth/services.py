@@ -12,7 +12,7 @@ from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
 from tokens.core.models import Credential
-from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
+from tokens.core.signing import Key, KeyRing, unverified_claims
 
 
 class Action(audit.Action):
@@ -23,7 +23,8 @@ class Action(audit.Action):
 
 
 def ring() -> KeyRing:
-    return hmac_ring(os.environ.get("FOURTH_SECRET_KEY", ""), setting="FOURTH_SECRET_KEY")
+    secret = os.environ["FOURTH_SECRET_KEY"].encode()
+    return KeyRing("HS256", (Key(kid="badge", signing=secret, verifying=secret),))
 
 
 def mint(number: str, *, actor: Actor, **fields: Any) -> tuple[Badge, str]:

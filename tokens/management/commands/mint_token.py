@@ -29,9 +29,9 @@ class Command(RegistryCommand):
         if not body.is_valid():
             raise Usage(f"name: {body.errors['name'][0]}")
         expires_at = None
-        if options["expires_in"]:
+        if options["expires_in"] is not None:
             expires_at = after(duration(options["expires_in"]))
-        elif options["expires_at"]:
+        elif options["expires_at"] is not None:
             expires_at = moment(options["expires_at"])
         minted = services.mint(
             options["name"],

@@ -1,0 +1,221 @@
+"""Rotating signing keys without an outage: publish the next key, sign with it, retire the old one.
+
+Each step is one atomic replacement of a file, and what to do next is read from the files alone: a rotation that was
+interrupted anywhere goes on with the next call. Key files live side by side:
+
+| file | what it is |
+| --- | --- |
+| `edi.pem` | signs |
+| `edi.next.pem` | published: verifies, and will sign |
+| `edi.old-1790000000.pem` | verifies; signed until that second |
+
+Secrets live in `.env` in the same way, as `NAME`, `NAME_NEXT` and `NAME_FALLBACKS`; `NAME_ROTATED_AT` is the second at
+which the newest fallback stopped signing.
+"""
+
+import os
+import re
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tokens.core.errors import Forbidden
+
+# Long enough for caches of the JWKs (5 minutes) and for servers that are restarted one after the other.
+PUBLISH_FOR = timedelta(minutes=15)
+
+
+class Signer(ABC):
+    """Something that signs and whose key can be rotated."""
+
+    name: str
+
+    @abstractmethod
+    def next_step(self, now: datetime) -> "Step":
+        """What is to be done next, and from when on."""
+
+    @abstractmethod
+    def publish(self, now: datetime) -> str:
+        """Make the next key known; return a sentence about it."""
+
+    @abstractmethod
+    def sign(self, now: datetime) -> str:
+        """Sign with the next key; return a sentence about it."""
+
+    @abstractmethod
+    def retire(self, now: datetime) -> str:
+        """Forget the old keys; return a sentence about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The step to take next (`publish`, `sign`, `retire`), the moment from which it may be taken, and a remark."""
+
+    name: str
+    due_at: datetime
+    remark: str = ""
+
+
+_signers: dict[str, Signer] = {}
+
+
+def register(signer: Signer) -> None:
+    """Make a signer known to `rotate_keys`."""
+    _signers[signer.name] = signer
+
+
+def signers() -> dict[str, Signer]:
+    """All signers by name."""
+    return dict(_signers)
+
+
+def take(signer: Signer, step: str | None, *, is_forced: bool, now: datetime) -> str:
+    """Take `step`, or the next one, and return a sentence. Raises `Forbidden` when it is not its turn or not due."""
+    following = signer.next_step(now)
+    if step is not None and step != following.name:
+        raise Forbidden(f"The next step of {signer.name} is {following.name}, not {step}.")
+    if now < following.due_at and not is_forced:
+        raise Forbidden(
+            f"{following.name} may be done from {following.due_at:%Y-%m-%d %H:%M:%S} UTC on. {following.remark}".strip()
+        )
+    action: Callable[[datetime], str] = getattr(signer, following.name)
+    return action(now)
+
+
+@dataclass(frozen=True)
+class FileSigner(Signer):
+    """A signer whose key is in a PEM file. `write_key` makes a fresh one; tokens last for `lifetime()`."""
+
+    name: str
+    path: Callable[[], Path]
+    write_key: Callable[[Path], Path]
+    lifetime: Callable[[], timedelta]
+
+    @property
+    def _next(self) -> Path:
+        path = self.path()
+        return path.with_name(f"{path.stem}.next{path.suffix}")
+
+    def _old(self) -> dict[Path, datetime]:
+        path = self.path()
+        pattern = re.compile(rf"{re.escape(path.stem)}\.old-([0-9]{{1,12}}){re.escape(path.suffix)}")
+        matches = ((file, pattern.fullmatch(file.name)) for file in sorted(path.parent.iterdir()))
+        return {file: datetime.fromtimestamp(int(match[1]), tz=UTC) for file, match in matches if match}
+
+    def next_step(self, now: datetime) -> Step:
+        """See `Signer`."""
+        if self._next.exists():
+            published_at = datetime.fromtimestamp(self._next.stat().st_mtime, tz=UTC)
+            return Step("sign", published_at + PUBLISH_FOR, "Until then caches may not know the next key.")
+        old = self._old()
+        if old:
+            due_at = max(old.values()) + self.lifetime()
+            return Step("retire", due_at, "Until then tokens of the old key are about.")
+        return Step("publish", now)
+
+    def publish(self, now: datetime) -> str:
+        """See `Signer`."""
+        self.write_key(self._next)
+        return f"Published the next key of {self.name}; it may sign from {now + PUBLISH_FOR:%Y-%m-%d %H:%M:%S} UTC on."
+
+    def sign(self, now: datetime) -> str:
+        """See `Signer`. The old key has its second name before the new one takes the first: it is never missing."""
+        path = self.path()
+        old = path.with_name(f"{path.stem}.old-{int(now.timestamp())}{path.suffix}")
+        if path.exists() and not any(file.samefile(path) for file in self._old()):
+            os.link(path, old)
+        self._next.replace(path)
+        return (
+            f"{self.name} signs with the new key. The old one can go at {now + self.lifetime():%Y-%m-%d %H:%M:%S} UTC."
+        )
+
+    def retire(self, now: datetime) -> str:
+        """See `Signer`."""
+        names = []
+        for file in self._old():
+            file.unlink()
+            names.append(file.name)
+        return f"Deleted {', '.join(names)}."
+
+
+@dataclass(frozen=True)
+class SecretSigner(Signer):
+    """A signer whose secret is the variable `setting` in `.env`.
+
+    `old_until(rotated_at)` is the moment at which the last token of the old secret is gone, None if there is none, with
+    a remark.
+    """
+
+    name: str
+    setting: str
+    env_file: Callable[[], Path]
+    old_until: Callable[[datetime], tuple[datetime | None, str]]
+
+    def next_step(self, now: datetime) -> Step:
+        """See `Signer`."""
+        variables = self._read()
+        if variables.get(f"{self.setting}_NEXT"):
+            return Step("sign", now, "")
+        if variables.get(f"{self.setting}_FALLBACKS"):
+            rotated_at = datetime.fromtimestamp(int(variables.get(f"{self.setting}_ROTATED_AT") or 0), tz=UTC)
+            until, remark = self.old_until(rotated_at)
+            return Step("retire", until or datetime.max.replace(tzinfo=UTC), remark)
+        return Step("publish", now)
+
+    def publish(self, now: datetime) -> str:
+        """See `Signer`."""
+        self._write({f"{self.setting}_NEXT": secrets.token_urlsafe(32)})
+        return f"Published the next secret of {self.name}. Restart every server, then call this again to sign with it."
+
+    def sign(self, now: datetime) -> str:
+        """See `Signer`."""
+        variables = self._read()
+        old = [variables.get(self.setting, ""), *variables.get(f"{self.setting}_FALLBACKS", "").split(",")]
+        self._write(
+            {
+                self.setting: variables[f"{self.setting}_NEXT"],
+                f"{self.setting}_NEXT": None,
+                f"{self.setting}_FALLBACKS": ",".join(filter(None, old)),
+                f"{self.setting}_ROTATED_AT": str(int(now.timestamp())),
+            }
+        )
+        return f"{self.name} signs with the new secret after the next restart. {self.old_until(now)[1]}".strip()
+
+    def retire(self, now: datetime) -> str:
+        """See `Signer`."""
+        self._write({f"{self.setting}_FALLBACKS": None, f"{self.setting}_ROTATED_AT": None})
+        return f"Forgot the old secrets of {self.name}. Restart every server."
+
+    def _read(self) -> dict[str, str]:
+        lines = self.env_file().read_text(encoding="utf-8").splitlines() if self.env_file().is_file() else []
+        pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+        found: dict[str, str] = {}
+        for name, _, value in pairs:
+            found.setdefault(name.strip(), value.strip())
+        if self.setting not in found:
+            raise Forbidden(f"{self.setting} is not in {self.env_file()}: rotate it where your environment is kept.")
+        return found
+
+    def _write(self, changes: dict[str, str | None]) -> None:
+        """Replace the file as a whole by one with `changes`, None removing a variable; every other line stays."""
+        path = self.env_file()
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rest = dict(changes)
+        kept = []
+        for line in lines:
+            name = line.partition("=")[0].strip()
+            if name not in changes:
+                kept.append(line)
+            elif (value := rest.pop(name, None)) is not None:
+                kept.append(f"{name}={value}")
+        kept += [f"{name}={value}" for name, value in rest.items() if value is not None]
+        draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("\n".join(kept) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
