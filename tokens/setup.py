@@ -6,12 +6,13 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Q
+from django.utils import timezone
 
 from tokens import services
 from tokens.core import rotation, setup
 from tokens.core.audit import SYSTEM
 from tokens.core.models import digest
-from tokens.core.setup import Made, Run
+from tokens.core.setup import Made, Run, life, store
 from tokens.models import NamedToken, OperatorPolicy
 
 FIRST_OPERATOR = "admin"
@@ -34,6 +35,19 @@ def make_rows(run: Run) -> list[Made]:
     return made
 
 
+def make_demo_data(count: int) -> None:
+    """Named tokens."""
+    now, begin = timezone.now(), NamedToken.objects.count()
+    words = ("deploy", "backup", "ci", "grafana", "sync", "report", "billing", "search", "import", "export")
+    rows = (
+        NamedToken(
+            name=f"{words[number % 10]}-{number:06}", can_write=number % 3 > 0, updated_at=now, **life(number, now=now)
+        )
+        for number in range(begin, begin + count)
+    )
+    store(rows, services.Action.MINT, NamedToken)
+
+
 def old_values(rotated_at: datetime) -> tuple[datetime | None, str]:
     """Until when values of the old secret are about: they never expire, so until the last token has a new one."""
     signed_before = Q(rotated_at__isnull=True, created_at__lt=rotated_at) | Q(rotated_at__lt=rotated_at)
@@ -53,5 +67,6 @@ setup.register(
             "TOKENS_SECRET_KEY": lambda: secrets.token_urlsafe(32),
         },
         make_rows=make_rows,
+        make_demo_data=make_demo_data,
     )
 )

@@ -3,9 +3,10 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
+from django.db import migrations, models
+
 import edi_auth.models
 import tokens.core.models
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -3,8 +3,9 @@
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import tokens.core.models
 from django.db import migrations, models
+
+import tokens.core.models
 
 
 class Migration(migrations.Migration):

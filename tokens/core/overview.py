@@ -110,7 +110,7 @@ def expiring(models: list[type[Credential]], *, now: Any) -> list[dict[str, Any]
     rows: list[Any] = []
     for model in models:
         if issubclass(model, RotatableCredential):
-            page = admin.site._registry[model]  # noqa: SLF001 — has no other
+            page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
             found = model._default_manager.filter(expires_at__gt=now, revoked_at__isnull=True, is_active=True)
             rows += found.select_related(*(page.list_select_related or ())).order_by("expires_at")[:6]
     rows.sort(key=lambda row: row.expires_at)
