@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import Q
 
 from edi_auth.models import Group, Principal, Profile, edi_id_of
-from tokens.core import health, metrics
+from tokens.core import counters, health, kinds, metrics
 from tokens.core.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
+                counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:

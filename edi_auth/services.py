@@ -27,12 +27,15 @@ from edi_auth.models import (
 )
 from edi_auth.pasta import PastaToken
 from edi_auth.revocations import COMMIT_SECONDS, snapshot
-from tokens.core import audit, kinds, lifecycle
+from tokens.core import audit, counters, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, is_same, preview_of
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
+
+EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged")
+REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed")
 
 T = TypeVar("T", Profile, Group, ApiKey)
 
@@ -101,6 +104,7 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     """
     now = now or timezone.now()
     owner_id, group_id = _use(secret, address=address, now=now)
+    EXCHANGES.add()
     if group_id is not None:
         group = Group.objects.get(pk=group_id)
         return TokenPair(
@@ -215,6 +219,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
         snapshot.check(principal, edi_claims["iat"])
     renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
     ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
+    REFRESHES.add()
     return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
 
