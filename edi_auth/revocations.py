@@ -107,7 +107,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
-                counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
+                _count()
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:
@@ -119,6 +119,14 @@ class Snapshot:
                 if connection.settings_dict.get("CONN_MAX_AGE") == 0:
                     connection.close()
             time.sleep(settings.EDI_REVOCATION_SECONDS)
+
+
+def _count() -> None:
+    """Store what this process has counted since the last time; what cannot be stored now is kept for the next."""
+    try:
+        counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
+    except Exception as exc:  # noqa: BLE001 — numbers of an overview never keep revocations from being renewed
+        log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)
 
 
 snapshot = Snapshot()

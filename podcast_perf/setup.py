@@ -57,10 +57,10 @@ def _demo_token(number: int, publisher_id: int, *, now: datetime) -> Performance
     )
 
 
-def old_tokens(rotated_at: datetime) -> tuple[datetime | None, str]:
-    """Until when tokens of the old secret are about."""
-    last = PerformanceToken.objects.filter(created_at__lt=rotated_at).aggregate(last=Max("expires_at"))["last"]
-    return last or rotated_at, "Until then tokens of the old secret are about."
+def old_tokens(moment: datetime) -> tuple[datetime | None, str]:
+    """Until when tokens that were signed before `moment` are about."""
+    last = PerformanceToken.objects.filter(created_at__lt=moment).aggregate(last=Max("expires_at"))["last"]
+    return max(moment, last or moment), "Until then tokens of the old secret are about."
 
 
 rotation.register(

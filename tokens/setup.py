@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from tokens import services
@@ -48,12 +48,16 @@ def make_demo_data(count: int) -> None:
     store(rows, services.Action.MINT, NamedToken)
 
 
-def old_values(rotated_at: datetime) -> tuple[datetime | None, str]:
-    """Until when values of the old secret are about: they never expire, so until the last token has a new one."""
-    signed_before = Q(rotated_at__isnull=True, created_at__lt=rotated_at) | Q(rotated_at__lt=rotated_at)
-    count = NamedToken.objects.filter(signed_before, revoked_at__isnull=True).count()
+def old_values(moment: datetime) -> tuple[datetime | None, str]:
+    """Until when values that were signed before `moment` are about.
+
+    They never expire: until the last token has a new value, and the grace of the one before is over.
+    """
+    tokens = NamedToken.objects.filter(revoked_at__isnull=True)
+    count = tokens.filter(Q(rotated_at__isnull=True, created_at__lt=moment) | Q(rotated_at__lt=moment)).count()
     if not count:
-        return rotated_at, ""
+        grace = tokens.aggregate(last=Max("previous_valid_until"))["last"]
+        return max(moment, grace or moment), "Until then servers and graces may need it."
     return None, f"{count} named tokens have values of the old secret; it can go when they were rotated or revoked."
 
 

@@ -45,12 +45,12 @@ def unsigned(header, payload):
 
 
 @pytest.mark.parametrize("door", [*BEARER_DOORS, *EDI_DOORS])
-@pytest.mark.parametrize("alg", NONE, ids=repr)
-def test_refuses_a_token_of_no_algorithm(refuses, payloads, door, alg):
-    head = unsigned({"alg": alg, "typ": "JWT"}, payloads[door])
-    for signature in ("", b64url(b"\0" * 32), b64url(b"\0" * 64), "e30", b64url(hashlib.sha256(b"").digest())):
-        assert refuses(door, f"{head}.{signature}")
-    assert refuses(door, head)
+def test_refuses_a_token_of_no_algorithm(refuses, payloads, door):
+    for alg in NONE:
+        head = unsigned({"alg": alg, "typ": "JWT"}, payloads[door])
+        for signature in ("", b64url(b"\0" * 32), b64url(b"\0" * 64), "e30", b64url(hashlib.sha256(b"").digest())):
+            assert refuses(door, f"{head}.{signature}"), alg
+        assert refuses(door, head), alg
 
 
 @pytest.mark.parametrize("door", [*BEARER_DOORS, *EDI_DOORS])
@@ -60,12 +60,12 @@ def test_refuses_a_token_without_an_algorithm(refuses, payloads, door):
 
 
 @pytest.mark.parametrize("door", [*BEARER_DOORS, *EDI_DOORS])
-@pytest.mark.parametrize("name", PUBLIC)
 @pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512", "ES256", "RS256"])
-def test_refuses_an_hmac_under_what_everybody_knows(refuses, payloads, door, name, alg):
+def test_refuses_an_hmac_under_what_everybody_knows(refuses, payloads, door, alg):
     head = unsigned({"alg": alg, "typ": "JWT"}, payloads[door])
     digest = {"384": "sha384", "512": "sha512"}.get(alg[2:], "sha256")
-    assert refuses(door, f"{head}.{b64url(hmac.digest(PUBLIC[name], head.encode(), digest))}")
+    for name, public in PUBLIC.items():
+        assert refuses(door, f"{head}.{b64url(hmac.digest(public, head.encode(), digest))}"), name
 
 
 @pytest.mark.parametrize("door", BEARER_DOORS)

@@ -64,18 +64,18 @@ def rings(request, settings, tmp_path):
 
 
 @pytest.mark.usefixtures("rings")
-@pytest.mark.parametrize("header", HEADERS, ids=lambda header: ascii(header)[:40])
-def test_takes_no_secret_from_a_header(refuses, header):
+def test_takes_no_secret_from_a_header(refuses):
     payload = NamedTokenFactory().claims()
-    for secret in (SECRET.encode(), b"", b"\0", json.dumps(header).encode(), hashlib.sha256(b"").digest()):
-        assert refuses("list", of_a_secret(header, payload, secret))
+    for header in HEADERS:
+        for secret in (SECRET.encode(), b"", b"\0", json.dumps(header).encode(), hashlib.sha256(b"").digest()):
+            assert refuses("list", of_a_secret(header, payload, secret)), header
 
 
 @pytest.mark.usefixtures("rings")
 @pytest.mark.parametrize("door", EDI_DOORS)
-@pytest.mark.parametrize("header", HEADERS, ids=lambda header: ascii(header)[:40])
-def test_takes_no_key_from_a_header(refuses, door, header):
-    assert refuses(door, of_a_key(header, claims(), other_edi_key()))
+def test_takes_no_key_from_a_header(refuses, door):
+    for header in HEADERS:
+        assert refuses(door, of_a_key(header, claims(), other_edi_key())), header
 
 
 @pytest.mark.usefixtures("rings")

@@ -43,10 +43,10 @@ def test_believes_no_length_that_makes_no_sense(api, bearer, tried, path, length
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("size", [1_000, 60_000])
-def test_refuses_an_oversized_credential(refuses, door, shape, size):
-    assert refuses(door, SHAPES[shape](size))
+def test_refuses_an_oversized_credential(refuses, door, size):
+    for name, shape in SHAPES.items():
+        assert refuses(door, shape(size)), name
 
 
 @pytest.mark.parametrize("door", ["list", "fetch", "ask", "lock"])

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from config import env
 from edi_auth import services as edi_services
@@ -396,7 +395,6 @@ def test_goes_on_with_a_secret_after_it_was_killed(tokens, env_file, restarted, 
         f'{NAME}="{OLD}"',
         f"{NAME}='{OLD}'",
         f"{NAME}={OLD} # made by hand",
-        f"{NAME} = {OLD}",
         f"export {NAME}={OLD}",
         f"{NAME}=a,secret,with,commas,of,32,bytes,or,more",
         f'{NAME}="a secret with blanks of 32 bytes or more"',

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import math
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from django.conf import settings
 from tokens.core.errors import InvalidCredential, NotConfigured
 from tokens.core.recent import Recent
 
+# A short secret of an earlier system goes on working; a system check says so, the library need not at every token.
+warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 # The largest token that is looked at: a body of 64 KiB could hold no larger one anyway.
 MAX_TOKEN_LENGTH = 64 * 1024
 
