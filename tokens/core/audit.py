@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from tokens.core import metrics
 from tokens.core.models import AuditEvent, Recorded
 
 
@@ -55,6 +56,7 @@ def record(
     """
     event = _event(action, row, actor=actor, before=before, reason=reason, now=now or timezone.now())
     event.save(force_insert=True)
+    metrics.acted(action)
     return event
 
 

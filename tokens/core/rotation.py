@@ -201,7 +201,7 @@ class SecretSigner(Signer):
         pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
         found: dict[str, str] = {}
         for name, _, value in pairs:
-            found.setdefault(name.strip(), value.strip())
+            found[name.strip()] = value.strip()
         if self.setting not in found:
             raise Forbidden(f"{self.setting} is not in {self.env_file()}: rotate it where your environment is kept.")
         odd = [name for name, value in found.items() if name.startswith(self.setting) and not PLAIN.fullmatch(value)]
