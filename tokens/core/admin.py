@@ -460,7 +460,6 @@ def url_of(kind: str, object_id: str, *, site: Any) -> str:
 class AuditEventAdmin(ListAdmin):
     """The audit log, read-only."""
 
-    list_title = "Audit log"
     icon = "history"
     list_display = ("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "reason")
     list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)

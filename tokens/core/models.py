@@ -300,6 +300,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name_plural = "audit log"
         default_permissions = ("view",)
         indexes = [
             models.Index(fields=["kind", "object_id"], name="auditevent_object"),
