@@ -513,4 +513,4 @@ def linked(url: str, words: str) -> SafeString | str:
     """`words` as a link, if there is somewhere to go."""
     if not url:
         return words
-    return format_html('<a href="{}" class="text-primary-600 dark:text-primary-500 hover:underline">{}</a>', url, words)
+    return format_html('<a href="{}" class="r-link">{}</a>', url, words)
