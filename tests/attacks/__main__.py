@@ -53,10 +53,10 @@ def kept_alive(database: Path) -> Iterator[None]:
     over = threading.Event()
     connection = sqlite3.connect(database, timeout=5, isolation_level=None, check_same_thread=False)
     pk, subject = connection.execute("SELECT id, subject FROM tokens_namedtoken ORDER BY id").fetchone()
-    usable = "revoked_at IS NULL AND is_active AND can_write AND expires_at IS NULL"
     revive = (
         "UPDATE tokens_namedtoken SET name = ?, subject = ?, revoked_at = NULL, is_active = 1, can_write = 1, "
-        f"expires_at = NULL WHERE id = ? AND NOT ({usable} AND subject = ?)"
+        "expires_at = NULL WHERE id = ? AND (revoked_at IS NOT NULL OR NOT is_active OR NOT can_write "
+        "OR expires_at IS NOT NULL OR subject != ?)"
     )
 
     def keep() -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 
 def pages() -> dict[str, str]:
@@ -46,6 +47,32 @@ def pages() -> dict[str, str]:
     }
 
 
+def grow(connection: Any, rows: int) -> None:
+    """Multiply demo rows inside the database, which is ten times as quick as sending each."""
+    from django.apps import apps  # noqa: PLC0415 — the settings come first
+
+    is_sqlite = connection.vendor == "sqlite"
+    random_hex = "lower(hex(randomblob(16)))" if is_sqlite else "replace(gen_random_uuid()::text, '-', '')"
+    subject = random_hex if is_sqlite else "gen_random_uuid()"
+    series = "WITH RECURSIVE k(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < {times}) "
+    fresh = {"key_hash": random_hex, "subject": subject, "name": "name || '-' || n", "serial": "serial || n"}
+    fresh |= {"edi_id": f"'EDI-' || {random_hex} || '00000000'", "idp_uid": "idp_uid || n"}
+    for label, share in (
+        *(("tokens.NamedToken", 1), ("tokens.AuditEvent", 1), ("podcast_perf.PerformanceToken", 1)),
+        *(("edi_auth.Profile", 10), ("edi_auth.ApiKey", 1)),
+    ):
+        model = apps.get_model(label)
+        count = model._default_manager.count()
+        columns = [field.column for field in model._meta.concrete_fields if not field.primary_key]
+        values = ", ".join(fresh.get(column, f'"{column}"') for column in columns)
+        names = ", ".join(f'"{column}"' for column in columns)
+        table = model._meta.db_table
+        with connection.cursor() as cursor:
+            times = max(rows // share // count - 1, 1)
+            made = f"SELECT {values} FROM k CROSS JOIN (SELECT * FROM {table}) AS made"  # noqa: S608 — our own names
+            cursor.execute(f"INSERT INTO {table} ({names}) {series.format(times=times)}{made}")
+
+
 def main() -> None:
     """Make, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,12 +90,22 @@ def main() -> None:
     from django.db import connection  # noqa: PLC0415 — not before
     from django.test import Client  # noqa: PLC0415 — not before
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415 — not before
+    from django.utils import timezone  # noqa: PLC0415 — not before
+
+    from tokens.core import counters, kinds  # noqa: PLC0415 — not before
+    from tokens.models import DailyCount  # noqa: PLC0415 — not before
 
     call_command("migrate", verbosity=0)
     begun = time.perf_counter()
-    call_command("make_demo_data", rows=rows)
+    call_command("make_demo_data", rows=min(rows, 5_000))
+    if rows > 5_000:
+        grow(connection, rows)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+    for kind in kinds.all_kinds():
+        if kind.model is not None:
+            counters.store_stock(kind.model, now=timezone.now())
+    DailyCount.objects.filter(name__startswith="minted:").delete()
     print(f"{connection.vendor}: {rows} rows of each kind in {time.perf_counter() - begun:.0f} s\n")  # noqa: T201 — prints
     browser = Client()
     browser.force_login(User.objects.create_superuser("bench"))

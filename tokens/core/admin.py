@@ -460,7 +460,6 @@ def url_of(kind: str, object_id: str, *, site: Any) -> str:
 class AuditEventAdmin(ListAdmin):
     """The audit log, read-only."""
 
-    list_title = "Audit log"
     icon = "history"
     list_display = ("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "reason")
     list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)
@@ -514,4 +513,4 @@ def linked(url: str, words: str) -> SafeString | str:
     """`words` as a link, if there is somewhere to go."""
     if not url:
         return words
-    return format_html('<a href="{}" class="text-primary-600 dark:text-primary-500 hover:underline">{}</a>', url, words)
+    return format_html('<a href="{}" class="r-link">{}</a>', url, words)

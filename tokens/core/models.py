@@ -305,6 +305,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name_plural = "audit log"
         default_permissions = ("view",)
         indexes = [
             models.Index(fields=["kind", "object_id"], name="auditevent_object"),
