@@ -187,6 +187,10 @@ class ApiKey(RotatableCredential):
             | models.Q(group__isnull=False, group__locked_at__isnull=False)
         }
 
+    def contact(self) -> str:
+        """The owner's address, if it takes mail."""
+        return self.owner.email if self.owner.is_email_enabled else ""
+
     def is_locked(self) -> bool:
         """Whether the owner or the group is locked."""
         return self.owner.locked_at is not None or (self.group is not None and self.group.locked_at is not None)

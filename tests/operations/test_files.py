@@ -89,9 +89,8 @@ def test_has_a_unit_that_systemd_accepts(tmp_path):
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not here.")
 def test_has_a_configuration_that_nginx_accepts(tmp_path):
     key, certificate = str(tmp_path / "tls.key"), str(tmp_path / "tls.crt")
-    made = run(
-        *"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -days 1".split(), "-keyout", key, "-out", certificate
-    )
+    subject = ["-subj", "/CN=x", "-days", "1", "-keyout", key, "-out", certificate]
+    made = run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject)
     assert made.returncode == 0, made.stderr
     site = (FOLDER / "nginx.conf").read_text()
     site = site.replace("server server:7000", "server 127.0.0.1:7000").replace("/etc/nginx/tls", str(tmp_path))
