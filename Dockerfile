@@ -33,6 +33,6 @@ VOLUME /app/var
 EXPOSE 7000
 
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:7000/auth/v1/ping', timeout=4)"]
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:7000/healthz', timeout=4)"]
 
 CMD ["python", "manage.py", "serve", "--bind", "0.0.0.0:7000"]

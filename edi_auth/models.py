@@ -199,6 +199,10 @@ class ApiKey(RotatableCredential):
         """The owner, and the group whose tokens it gives."""
         return f"{self.owner} for {self.group}" if self.group else str(self.owner)
 
+    def contact(self) -> str:
+        """The owner's address, if it takes mail."""
+        return self.owner.email if self.owner.is_email_enabled else ""
+
     def is_locked(self) -> bool:
         """Whether the owner or the group is locked."""
         return self.owner.locked_at is not None or (self.group is not None and self.group.locked_at is not None)

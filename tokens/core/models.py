@@ -216,6 +216,10 @@ class Credential(Recorded):
         """Whether every door accepts this credential at `now`."""
         return self.state_at(now or timezone.now()) == State.ACTIVE
 
+    def contact(self) -> str:
+        """The e-mail address of whoever should know that this credential expires; empty where only operators should."""
+        return ""
+
 
 class RotatableCredential(Credential):
     """A credential whose secret can be replaced, the old one going on for a while.
@@ -283,6 +287,29 @@ class DailyCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.name}"
+
+
+class Notice(models.Model):
+    """That somebody was told, by one way, that one credential is about to expire, or is being told at this moment."""
+
+    kind = models.CharField(max_length=32)
+    object_id = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+    days = models.PositiveSmallIntegerField()
+    channel = models.CharField(max_length=16)
+    claimed_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "object_id", "expires_at", "days", "channel"], name="notice_once_by_each_way"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_id}: {self.days} days, {self.channel}"
 
 
 class AuditEvent(models.Model):
