@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from django.utils import timezone
 
-from tokens.core.models import AuditEvent, Recorded
+from tokens.core.models import AuditEvent
 
 
 class Action(StrEnum):
@@ -31,10 +31,26 @@ class Actor:
     request_id: str = ""
 
 
+class Subject(Protocol):
+    """What an event can be about: a `Recorded` row, or something without a row that names itself in the same words."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of credential."""
+
+    @property
+    def pk(self) -> Any:
+        """The id of the row."""
+
+    @property
+    def audit_fields(self) -> tuple[str, ...]:
+        """The fields that an event shows."""
+
+
 SYSTEM = Actor(kind="system", channel="system", label="system")
 
 
-def snapshot(row: Recorded) -> dict[str, Any]:
+def snapshot(row: Subject) -> dict[str, Any]:
     """The fields of `row` that an audit event may show, as JSON values."""
     values = ((name, getattr(row, name)) for name in row.audit_fields)
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
@@ -42,7 +58,7 @@ def snapshot(row: Recorded) -> dict[str, Any]:
 
 def record(
     action: Action,
-    row: Recorded,
+    row: Subject,
     *,
     actor: Actor,
     before: Mapping[str, Any] | None = None,
