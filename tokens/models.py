@@ -28,6 +28,8 @@ class NamedToken(RotatableCredential):
 
     class Meta(RotatableCredential.Meta):
         ordering = ["id"]
+        # For a page that begins behind a name, which may be that of a token that was revoked.
+        indexes = [*RotatableCredential.Meta.indexes, models.Index(fields=["name"], name="namedtoken_by_name")]
         constraints = [
             models.UniqueConstraint(
                 fields=["name"],
