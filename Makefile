@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format requirements clean
+.PHONY: help run test attack bench chaos lint format requirements clean
 
 help: ## List the targets
 	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,15 @@ test: $(VENV)/.development ## Run all tests on SQLite, then on PostgreSQL, and s
 	$(BIN)/python -m pytest -n auto --cov --cov-report=
 	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest -n auto --cov --cov-append --cov-report=term
 
+KILLS ?= 5
+chaos: $(VENV)/.development ## Kill workers, server and database under load, KILLS=5 times each, and count what was lost
+	@$(BIN)/python -m tests.chaos --kills $(KILLS)
+
+attack: $(VENV)/.development ## Try what attackers try, then every operation with Schemathesis, and count the inputs
+	@$(BIN)/python -m tests.attacks
+
 bench: $(VENV)/.development ## Measure how fast it is (BENCH="--db sqlite --rounds 3" for options)
-	$(BIN)/python -m tests.bench $(BENCH)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 # Django's own checks see neither .env nor var/, but a first run in a folder that is deleted afterwards.
 lint: export ENV_FILE = /dev/null

@@ -4,11 +4,13 @@ import io
 import ipaddress
 import os
 import re
+import sys
 import warnings
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -97,9 +99,9 @@ def hosts(name: str, default: str) -> list[str]:
     return values
 
 
-def networks(name: str) -> list[str]:
+def networks(name: str, default: str = "") -> list[str]:
     """The comma-separated addresses and CIDR ranges of `name`; raises `ImproperlyConfigured` for anything else."""
-    values = texts(name)
+    values = texts(name, default)
     for value in values:
         try:
             ipaddress.ip_network(value)
@@ -111,6 +113,59 @@ def networks(name: str) -> list[str]:
 def path(name: str, default: str, *, base: Path) -> Path:
     """`name` as a path, relative ones below `base`."""
     return base / Path(text(name) or default).expanduser()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Mail:
+    """A mail server; without a host mail goes nowhere."""
+
+    backend: str = "django.core.mail.backends.dummy.EmailBackend"
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    use_tls: bool = False
+    use_ssl: bool = False
+
+
+def mail(name: str) -> Mail:
+    """The mail server that `name` describes; raises `ImproperlyConfigured` for what is no mail URL."""
+    value = text(name)
+    if not value:
+        return Mail()
+    ports = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = parts = None
+    if parts is None or not host or parts.scheme not in ports:
+        raise ImproperlyConfigured(f"{name} must be smtp://, smtp+tls:// or smtp+ssl:// and a host.")
+    return Mail(
+        backend="django.core.mail.backends.smtp.EmailBackend",
+        host=host,
+        port=port or ports[parts.scheme],
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        use_tls=parts.scheme == "smtp+tls",
+        use_ssl=parts.scheme == "smtp+ssl",
+    )
+
+
+def addresses(name: str) -> list[str]:
+    """The comma-separated e-mail addresses of `name`; raises `ImproperlyConfigured` for anything else."""
+    values = texts(name)
+    if not all(re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", value) for value in values):
+        raise ImproperlyConfigured(f"{name} must be e-mail addresses, separated by commas.")
+    return values
+
+
+def log_format(name: str) -> str:
+    """`name` as `json` or `text`; when it is empty, text on a terminal and JSON elsewhere."""
+    value = text(name).lower() or ("text" if sys.stderr is not None and sys.stderr.isatty() else "json")
+    if value not in {"json", "text"}:
+        raise ImproperlyConfigured(f"{name} must be json or text, or empty.")
+    return value
 
 
 def cache(name: str) -> dict[str, Any]:
@@ -128,7 +183,8 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     """The Django database that `name` describes.
 
     PostgreSQL gets a pool of at most `threads` connections a process; SQLite gets write-ahead logging, full
-    synchronisation (an acknowledged write survives a power cut) and immediate transactions.
+    synchronisation (an acknowledged write survives a power cut) and immediate transactions. Neither keeps a request
+    waiting for two seconds.
     """
     try:
         with warnings.catch_warnings():
@@ -139,17 +195,20 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     engine = config.get("ENGINE")
     options = config.setdefault("OPTIONS", {})
     if engine == "django.db.backends.postgresql":
-        config |= {"CONN_MAX_AGE": 0}
-        options.setdefault("connect_timeout", 2)
-        options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 2}
+        config |= {"CONN_MAX_AGE": 0, "ENGINE": "tokens.core.postgresql"}
+        # What the server has not confirmed after so many milliseconds never will be; keepalives find idle ones.
+        for option, value in {"connect_timeout": 2, "tcp_user_timeout": 2000, "keepalives_idle": 10}.items():
+            options.setdefault(option, value)
+        # The pool gives up after `reconnect_timeout`; longer, and its pauses between attempts grow to minutes.
+        options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 1.5, "reconnect_timeout": 1}
     elif engine == "django.db.backends.sqlite3":
         config |= {"CONN_MAX_AGE": None, "NAME": config["NAME"]}
         if config["NAME"] != ":memory:":
             config["NAME"] = str(base / config["NAME"])
         options |= {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 5,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;",
+            "timeout": 1.5,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=1500;",
         }
     else:
         raise ImproperlyConfigured(f"{name} must be a postgres:// or sqlite:// URL.")

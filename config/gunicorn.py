@@ -1,10 +1,19 @@
 """How gunicorn runs the server; `manage.py serve` names this file and adds address and number of workers."""
 
+import contextlib
+import os
+import shutil
 import socket
 import struct
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+
+# Where all processes write what they count. It must be named before prometheus_client is imported.
+METRICS_DIR = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="registry-metrics-"))
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
 
 wsgi_app = "config.wsgi"
 preload_app = True
@@ -47,8 +56,32 @@ def pre_fork(server: Any, worker: Any) -> None:
         getattr(connection, "close_pool", bool)()
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    """Keep what was counted since the last time it was stored."""
+    from django.db import Error  # noqa: PLC0415 — not before the application is loaded
+
+    from tokens.core import counters  # noqa: PLC0415 — not before the application is loaded
+
+    with contextlib.suppress(Error):
+        counters.flush()
+
+
 def post_worker_init(worker: Any) -> None:
     """Have the revocation snapshot before the first request asks for it."""
     from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core import metrics  # noqa: PLC0415 — not before the application is loaded
 
     revocations.snapshot.start()
+    metrics.start_sampling()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Take a worker that has ended out of the gauges of those that live."""
+    from prometheus_client import multiprocess  # noqa: PLC0415 — not before its directory is named
+
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Leave no counters behind."""
+    shutil.rmtree(METRICS_DIR, ignore_errors=True)

@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
 from config import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -61,6 +64,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -68,6 +72,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -81,12 +87,15 @@ API_MIDDLEWARE = ["tokens.core.http.RequestMiddleware"]
 SITE_PATHS = ("/admin", "/api/", "/static/")
 MIDDLEWARE = [
     *API_MIDDLEWARE,
+    "config.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "tokens.sign_in.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -138,15 +147,19 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "config.hashers.Argon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+# Every operator needs a second factor; where this is false, a superuser can still demand it of one or another.
+SECOND_FACTOR_REQUIRED = env.boolean("SECOND_FACTOR_REQUIRED", False)
+OTP_TOTP_ISSUER = "Token registry"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Whoever serves over plain HTTP (a laptop, a test) says HTTPS_ONLY=false.
 HTTPS_ONLY = env.boolean("HTTPS_ONLY", not DEBUG)
@@ -163,6 +176,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+METRICS_ALLOWED_NETWORKS = env.networks("METRICS_ALLOWED_NETWORKS", "127.0.0.1,::1")
 
 MAX_BODY_BYTES = 64 * 1024
 # Per address and minute; 0 counts nothing.
@@ -194,19 +208,45 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "Token registry",
     "SITE_HEADER": "Token registry",
-    "SITE_SYMBOL": "key",
+    "SITE_ICON": lambda _request: static("registry/mark.svg"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("registry/mark.svg")}],
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_HISTORY": False,
+    "DASHBOARD_CALLBACK": "tokens.core.overview.context_of",
+    "STYLES": [lambda _request: static("registry/admin.css")],
+    "SCRIPTS": [lambda _request: static("registry/admin.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Second factor", "link": reverse_lazy("second_factor")},
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+        ],
+    },
+    "SIDEBAR": {"navigation": "config.sidebar.navigation"},
 }
 
+# Mail, and who is told of credentials that are about to expire
+_MAIL = env.mail("EMAIL_URL")
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _MAIL.backend, _MAIL.host, _MAIL.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.user, _MAIL.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL.use_tls, _MAIL.use_ssl
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = next(iter(env.addresses("EMAIL_FROM")), "registry@localhost")
+NOTIFY_EMAILS = env.addresses("NOTIFY_EMAILS")
+NOTIFY_WEBHOOK_URL = env.http_url("NOTIFY_WEBHOOK_URL", "") if env.text("NOTIFY_WEBHOOK_URL") else ""
+NOTIFY_WEBHOOK_SECRET = env.text("NOTIFY_WEBHOOK_SECRET")
+
+LOG_FORMAT = env.log_format("LOG_FORMAT")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": "tokens.core.logs.formatter", "log_format": LOG_FORMAT}},
+    "filters": {"is_fault": {"()": "tokens.core.logs.IsFault"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["is_fault"]},
+        "psycopg.pool": {"level": "ERROR"},
         "django.server": {"handlers": [], "propagate": True},
     },
 }

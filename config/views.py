@@ -1,9 +1,20 @@
 """The landing page, and the answers where no app has a route. (Below their own paths the APIs answer themselves.)"""
 
+import ipaddress
+import sys
+
 from django.apps import apps
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from tokens.core import exposition, health
+from tokens.core.http import client_address
+
+RETRY_SECONDS = "2"
 
 
 @require_safe
@@ -11,6 +22,43 @@ def landing(request: HttpRequest) -> HttpResponse:
     """`GET /`: what this server is and where to go, with the section of every app that has one."""
     sections = [app.landing for app in apps.get_app_configs() if hasattr(app, "landing")]
     return render(request, "landing.html", {"sections": sections})
+
+
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """`GET /healthz`: this process answers, whatever it could do besides. Nothing else is asked."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """`GET /readyz`: 200 when requests would be served, else 503; either way what each probe found."""
+    report = health.report()
+    response = JsonResponse({"ready": report.is_ready, "failed": report.failed, "checks": report.found})
+    response["Cache-Control"] = "no-store"
+    if not report.is_ready:
+        response.status_code = 503
+        response["Retry-After"] = RETRY_SECONDS
+    return response
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """`GET /metrics`, for the addresses in `METRICS_ALLOWED_NETWORKS`; to everybody else there is no such page."""
+    if not may_see_metrics(request):
+        raise Http404
+    return HttpResponse(exposition.text(), content_type=CONTENT_TYPE_LATEST)
+
+
+def may_see_metrics(request: HttpRequest) -> bool:
+    """Whether the client's address is allowed. Behind a proxy that nobody named, no address is known."""
+    address = client_address(request)
+    is_forwarded = "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META
+    if address is None or (is_forwarded and address == request.META.get("REMOTE_ADDR")):
+        return False
+    return any(
+        ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in settings.METRICS_ALLOWED_NETWORKS
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -21,5 +69,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, without a word about what happened; the log has it."""
+    """500, without a word about what happened; the log has it. 503 while the database is away."""
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        away = {"error": "The registry cannot be reached at the moment; try again."}
+        return JsonResponse(away, status=503, headers={"Retry-After": RETRY_SECONDS})
     return JsonResponse({"error": "Internal server error"}, status=500)

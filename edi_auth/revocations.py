@@ -17,14 +17,15 @@ from django.db import connection
 from django.db.models import Q
 
 from edi_auth.models import Group, Principal, Profile, edi_id_of
+from tokens.core import counters, health, kinds, metrics
 from tokens.core.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
 
 # How long the very first refresh of a process may wait for the first snapshot.
 FIRST_SNAPSHOT_SECONDS = 2.0
-
-
+# From what age on a snapshot that no limit is set for is worth telling operators.
+OLD_SECONDS = 60
 # How long a revocation may take from its time to its commit, waiting for a lock included.
 COMMIT_SECONDS = 10.0
 
@@ -98,6 +99,7 @@ class Snapshot:
         self._revocations = revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()
+        metrics.snapshot_read_at.set(known_until)
 
     def _renew_for_ever(self) -> None:
         failures = 0
@@ -105,6 +107,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
+                counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:
@@ -119,3 +122,14 @@ class Snapshot:
 
 
 snapshot = Snapshot()
+
+
+def probe() -> str:
+    """What readiness says of the snapshot: refreshes fail without one, and with one that is older than they may use."""
+    age = snapshot.age()
+    if age is None:
+        raise health.NotReady("were not read yet")
+    words = f"{age:.0f} s old"
+    if settings.EDI_REVOCATION_MAX_AGE and age > settings.EDI_REVOCATION_MAX_AGE:
+        raise health.NotReady(f"{words}; refreshes are refused")
+    return f"{words}; the database is away, or the thread is" if age > OLD_SECONDS else health.OK

@@ -27,13 +27,16 @@ from edi_auth.models import (
 )
 from edi_auth.pasta import PastaToken
 from edi_auth.revocations import COMMIT_SECONDS, snapshot
-from tokens.core import audit, kinds, lifecycle
+from tokens.core import audit, counters, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.models import Recorded, State, digest, is_opaque, is_same, preview_of
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
+
+EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged")
+REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed")
 
 T = TypeVar("T", Profile, Group, ApiKey)
 
@@ -102,6 +105,7 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     """
     now = now or timezone.now()
     owner_id, group_id = _use(secret, address=address, now=now)
+    EXCHANGES.add()
     if group_id is not None:
         group = Group.objects.get(pk=group_id)
         return TokenPair(
@@ -243,6 +247,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
         snapshot.check(principal, edi_claims["iat"])
     renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
     ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
+    REFRESHES.add()
     return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
 
@@ -427,9 +432,11 @@ def verify_key(raw: str, now: datetime) -> Description:
     principal: Principal = key.group or key.owner
     described: dict[str, Any] = {"sub": principal.edi_id, "client_id": key.name, "username": str(principal)}
     described["iat"] = int(key.created_at.timestamp())
-    if key.expires_at is not None:
-        described["exp"] = int(key.expires_at.timestamp())
-    return Description(kind=ApiKey.kind, token_type="API key", claims=described, row=key)  # noqa: S106 — a type
+    is_previous = not is_same(key.key_hash, digest(raw))
+    ends_at = key.ends_at(is_previous=is_previous)
+    if ends_at is not None:
+        described["exp"] = int(ends_at.timestamp())
+    return Description(ApiKey.kind, "API key", described, row=key, is_previous=is_previous)
 
 
 def verify_edi(raw: str, now: datetime) -> Description:

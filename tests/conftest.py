@@ -1,16 +1,21 @@
 """Fixtures that tests of several folders use."""
 
 import json
+import logging
 import math
+import secrets as random_source
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from edi_auth import revocations
+from edi_auth import pasta, revocations
 from tests.client import APIClient
 from tests.factories import NamedTokenFactory, value_of
 from tests.settings import DATA
+from tokens.core import logs
 from tokens.core.audit import Actor
+from tokens.core.signing import KeyRing
 
 VECTORS = json.loads((DATA / "vectors.json").read_text())
 
@@ -40,3 +45,48 @@ def snapshot(monkeypatch: pytest.MonkeyPatch) -> revocations.Snapshot:
     fresh._loaded_at, fresh.known_until = 0.0, math.inf
     monkeypatch.setattr("edi_auth.services.snapshot", fresh)
     return fresh
+
+
+class Lines(logging.Handler):
+    """Keeps every line that the server would write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[bytes] = []
+        self.setFormatter(logs.formatter("json"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record).encode())
+
+
+@pytest.fixture
+def logged(no_secret_is_logged: list[bytes]) -> list[bytes]:
+    """The lines that the test has logged until now."""
+    return no_secret_is_logged
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """Hold every line that any test logs against every secret that was made or signed in it."""
+    made: set[str] = set()
+
+    def remembered(make: Any) -> Any:
+        def remembering(*args: Any, **kwargs: Any) -> Any:
+            secret = make(*args, **kwargs)
+            made.add(secret)
+            return secret
+
+        return remembering
+
+    monkeypatch.setattr(KeyRing, "sign", remembered(KeyRing.sign))
+    monkeypatch.setattr(pasta, "sign", remembered(pasta.sign))
+    monkeypatch.setattr(random_source, "token_urlsafe", remembered(random_source.token_urlsafe))
+    handler = Lines()
+    logs.configure("json", write=handler.lines.append)
+    logging.getLogger().addHandler(handler)
+    yield handler.lines
+    logging.getLogger().removeHandler(handler)
+    logs.configure("json")
+    pieces = {piece.encode() for secret in made for piece in (secret, secret[-40:])}
+    everything = b"".join(handler.lines)
+    assert [piece for piece in pieces if piece in everything] == []

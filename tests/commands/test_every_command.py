@@ -17,7 +17,7 @@ COMMANDS = {
     "mint_api_key": ["EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb", "laptop"],
     "revoke_api_key": ["R9arQ"],
 }
-ALL = [*COMMANDS, "generate_keys", "init", "serve"]
+ALL = [*COMMANDS, "generate_keys", "init", "serve", "doctor", "backup"]
 
 
 @pytest.mark.parametrize("command", ALL)

@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from tokens.core import errors, kinds
+from tokens.core import access, errors, kinds
 from tokens.core.http import client_address
 from tokens.core.models import Credential
 
@@ -28,7 +28,9 @@ class BearerAuthentication(BaseAuthentication):
         match = BEARER.fullmatch(header)
         if match is None:
             raise AuthenticationFailed
-        return self.judge(match[1], address=client_address(request))
+        row, description = self.judge(match[1], address=client_address(request))
+        access.note_actor(request, row.kind, str(row.pk))
+        return row, description
 
     def judge(self, raw: str, *, address: str | None) -> tuple[Credential, Any]:
         """The usable credential behind `raw`. Whatever is wrong with it, the answer is one and the same."""

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
@@ -29,7 +30,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from tokens.core import errors, throttling
+from tokens.core import access, errors, metrics, throttling
 from tokens.core.audit import Actor
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestMiddleware:
-    """Gives each request its id and each response the headers that all of them have.
+    """Gives each request its id and its line of log, and each response the headers that all of them have.
 
     An `X-Request-ID` of 8 to 64 plain characters is taken over, so that one id can be followed through a proxy.
     """
@@ -50,6 +51,7 @@ class RequestMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The response to `request`."""
+        begun = time.perf_counter()
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         request.META["registry.request_id"] = request_id
@@ -58,6 +60,13 @@ class RequestMiddleware:
         response["X-Content-Type-Options"] = "nosniff"
         if not response.streaming and not response.has_header("Content-Length"):
             response["Content-Length"] = str(len(response.content))
+        access.told(
+            request,
+            response,
+            request_id=request_id,
+            address=client_address(request),
+            seconds=time.perf_counter() - begun,
+        )
         return response
 
 
@@ -99,7 +108,8 @@ def _networks(raw: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.I
 
 
 def actor_of(request: HttpRequest | Request, *, kind: str, id: str = "", label: str = "") -> Actor:
-    """The actor that came through an API, with the address and the id of its request."""
+    """The actor that came through an API, with the address and the id of its request, whose log will name it."""
+    access.note_actor(request, kind, id)
     return Actor(
         kind=kind, channel="api", id=id, label=label, address=client_address(request), request_id=request_id(request)
     )
@@ -210,7 +220,8 @@ AWAY = Problem(503, "The registry cannot be reached at the moment; try again.", 
 def problem_of(exc: Exception) -> Problem:
     """The HTTP status and the sentence for `exc`. Whatever nobody foresaw is a 500 whose text stays in the log."""
     match exc:
-        case errors.Unavailable() | OperationalError() | InterfaceError():
+        # InternalError is how PostgreSQL refuses to write while it is read-only.
+        case errors.Unavailable() | OperationalError() | InterfaceError() | InternalError():
             return AWAY
         case errors.RegistryError():
             return _refusal(exc)
@@ -270,6 +281,7 @@ def exception_handler(
     def handle(exc: Exception, context: dict[str, Any]) -> Response:
         request, view = context["request"], context["view"]
         problem = counted(problem_of(exc), client_address(request))
+        metrics.refused(type(exc).__name__)
         if isinstance(exc, errors.NotConfigured):
             log.error("%s, request %s", exc, request_id(request))
         elif problem.status == 500 and not isinstance(exc, exceptions.APIException):

@@ -90,7 +90,7 @@ class KeyRing:
                 if payload is None:
                     payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
                     self._verified.put(fingerprint, payload)
-                claims = json.loads(payload, parse_constant=_refuse_constant, parse_float=_finite)
+                claims = json.loads(payload.decode(), parse_constant=_refuse_constant, parse_float=_finite)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):
@@ -131,7 +131,7 @@ def hmac_ring(setting: str, *, with_kid: bool = True) -> KeyRing:
     active = getattr(settings, setting)
     if not active:
         raise NotConfigured(f"{setting} is not set.")
-    others = (getattr(settings, f"{setting}_NEXT"), *getattr(settings, f"{setting}_FALLBACKS"))
+    others = (getattr(settings, f"{setting}_NEXT", ""), *getattr(settings, f"{setting}_FALLBACKS", ()))
     return _hmac_ring((active, *filter(None, others)), with_kid=with_kid)
 
 

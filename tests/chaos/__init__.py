@@ -1,0 +1,1 @@
+"""Kills a server under load, again and again, and counts what it forgot. `make chaos` runs it."""

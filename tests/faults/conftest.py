@@ -1,0 +1,28 @@
+"""A real server on a PostgreSQL that tests may stop, kill and start again."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import Cluster, cluster
+from tests.server import registry
+from tests.server.registry import Registry
+from tests.settings import IS_SQLITE
+
+
+@pytest.fixture(scope="package")
+def database() -> Iterator[Cluster]:
+    """The PostgreSQL."""
+    if IS_SQLITE:
+        pytest.skip("Runs with the tests on PostgreSQL.")
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def server(database: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """The server, with two workers of two threads."""
+    made = registry.new(tmp_path_factory.mktemp("registry"), database.url)
+    made.environment |= {"THREADS": "2", "EDI_REVOCATION_SECONDS": "1"}
+    with made.serving():
+        yield made

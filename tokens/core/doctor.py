@@ -1,0 +1,148 @@
+"""What is wrong with this installation, in words, and how to mend it: the `doctor` command shows it.
+
+Each examination yields findings. Django's system checks and the readiness probes are two of them; the rest looks where
+neither may: at files, at addresses that contradict each other, at the mail server.
+"""
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.core import checks, mail
+from django.db import connection
+
+from tokens.core import health
+
+MIN_FREE_BYTES = 200 * 1024 * 1024
+Verdict = Literal["ok", "attention", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, what it is like, and what to do about it."""
+
+    subject: str
+    verdict: Verdict
+    words: str
+    remedy: str = ""
+
+
+# What to do about a probe that fails.
+REMEDIES = {
+    "database": "Is it running, and is DATABASE_URL right? For SQLite: does its folder exist, and may this user write?",
+    "migrations": "Run: manage.py migrate",
+    "clock": "Have the machines' clocks set by NTP.",
+    "cache": "Is Redis running, and is CACHE_URL right?",
+}
+
+
+def settings_checks() -> Iterator[Finding]:
+    """Django's system checks, those for production included, each with its hint."""
+    messages = checks.run_checks(include_deployment_checks=not settings.DEBUG)
+    for message in messages:
+        verdict: Verdict = "broken" if message.level >= checks.ERROR else "attention"
+        yield Finding("settings", verdict, str(message.msg).splitlines()[0], str(message.hint or ""))
+    if not messages:
+        yield Finding("settings", "ok", "no check complains")
+    if settings.DEBUG:
+        yield Finding("settings", "attention", "DEBUG shows source code to whoever causes an error.", "DEBUG=false")
+
+
+def probes() -> Iterator[Finding]:
+    """The readiness probes, without those of a process that serves."""
+    report = health.report(is_serving=False)
+    for name, words in report.found.items():
+        verdict: Verdict = "broken" if name in report.failed else "ok" if words == health.OK else "attention"
+        default = "Run: manage.py init" if verdict != "ok" else ""
+        yield Finding(name.replace("_", " "), verdict, words, REMEDIES.get(name, default) if verdict != "ok" else "")
+
+
+def secret_files() -> Iterator[Finding]:
+    """Nobody but the owner may read what holds secrets."""
+    paths = [settings.ENV_FILE]
+    if connection.vendor == "sqlite":
+        paths.append(Path(str(connection.settings_dict["NAME"])))
+    for path in paths:
+        if path.is_file():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                yield Finding(path.name, "attention", f"Others may read it (mode {mode:o}).", f"chmod 600 {path}")
+            else:
+                yield Finding(path.name, "ok", f"mode {mode:o}")
+
+
+def disk() -> Iterator[Finding]:
+    """There is room for the embedded database to grow."""
+    if connection.vendor != "sqlite":
+        return
+    folder = Path(str(connection.settings_dict["NAME"])).parent
+    if not folder.is_dir():
+        yield Finding("disk", "broken", f"There is no folder {folder}.", f"mkdir -p {folder}")
+        return
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        yield Finding("disk", "attention", f"{free // 2**20} MiB are free at {folder}.", "Make room.")
+    else:
+        yield Finding("disk", "ok", f"{free // 2**20} MiB free")
+
+
+def proxy() -> Iterator[Finding]:
+    """What the settings say of the proxy in front fits together."""
+    complaints = False
+    if settings.HTTPS_ONLY and not settings.TRUSTED_PROXIES:
+        complaints = True
+        yield Finding(
+            "proxy",
+            "attention",
+            "HTTPS_ONLY is on and TRUSTED_PROXIES names nobody: behind a proxy on another machine the admin redirects "
+            "for ever, and all clients seem to have one address.",
+            "Name the proxy's address in TRUSTED_PROXIES, or set HTTPS_ONLY=false where there is no TLS.",
+        )
+    for origin in settings.CSRF_TRUSTED_ORIGINS:
+        host = origin.partition("://")[2].partition(":")[0]
+        if not any(_is_allowed(host, allowed) for allowed in settings.ALLOWED_HOSTS):
+            complaints = True
+            yield Finding(
+                "proxy", "broken", f"The admin is trusted at {origin}, but answers 400 there.", f"ALLOWED_HOSTS={host}"
+            )
+    if not complaints:
+        yield Finding("proxy", "ok", "settings agree")
+
+
+def _is_allowed(host: str, allowed: str) -> bool:
+    return allowed in {"*", host} or (allowed.startswith(".") and f".{host}".endswith(allowed))
+
+
+def mail_server() -> Iterator[Finding]:
+    """The mail server takes a connection."""
+    if not settings.EMAIL_HOST:
+        yield Finding("mail", "ok", "none is set; EMAIL_URL names one")
+        return
+    try:
+        backend = mail.get_connection()
+        backend.open()
+        backend.close()
+    except OSError as exc:
+        words = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT} takes no connection ({type(exc).__name__})."
+        yield Finding("mail", "broken", words, "Is EMAIL_URL right, and does the mail server know this machine?")
+    else:
+        yield Finding("mail", "ok", f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT} answers")
+
+
+EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    settings_checks,
+    probes,
+    secret_files,
+    disk,
+    proxy,
+    mail_server,
+)
+
+
+def examine() -> list[Finding]:
+    """All findings."""
+    return [finding for examination in EXAMINATIONS for finding in examination()]
