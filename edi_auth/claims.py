@@ -101,21 +101,24 @@ def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dic
     return claims | began | _times(now, session_end=end) | {"iat": issued, "nbf": issued}
 
 
-def pasta_ttl(now: datetime) -> int:
-    """The moment of expiry of a PASTA token made now, in milliseconds."""
-    return (now - EPOCH) // timedelta(milliseconds=1) + settings.EDI_TOKEN_HOURS * 3_600_000
+def pasta_ttl(now: datetime, *, session_end: float, step: int = 0) -> int:
+    """The moment of expiry of a PASTA token made now, in milliseconds, not later than `session_end` (seconds).
+
+    It is rounded up to whole steps of `step` seconds.
+    """
+    ttl = (now - EPOCH) // timedelta(milliseconds=1) + settings.EDI_TOKEN_HOURS * 3_600_000
+    if step:
+        ttl = -(-ttl // (step * 1000)) * step * 1000
+    return ttl if math.isinf(session_end) else min(ttl, int(session_end * 1000))
 
 
 def renewed_pasta_ttl(now: datetime, *, session_end: float) -> int:
-    """The moment of expiry of a PASTA token renewed now, in milliseconds, not later than `session_end` (seconds).
+    """The moment of expiry of a PASTA token renewed now, in milliseconds.
 
     It is rounded up to whole `PASTA_TTL_ROUNDING_SECONDS`: the renewed token of one identity is the same for that long,
     and need not be signed again.
     """
-    ttl, step = pasta_ttl(now), settings.PASTA_TTL_ROUNDING_SECONDS * 1000
-    if step:
-        ttl = -(-ttl // step) * step
-    return ttl if math.isinf(session_end) else min(ttl, int(session_end * 1000))
+    return pasta_ttl(now, session_end=session_end, step=settings.PASTA_TTL_ROUNDING_SECONDS)
 
 
 def pasta_issued_at(ttl: int) -> float:

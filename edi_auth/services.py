@@ -107,11 +107,7 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     owner_id, group_id = _use(secret, address=address, now=now)
     EXCHANGES.add()
     if group_id is not None:
-        group = Group.objects.get(pk=group_id)
-        return TokenPair(
-            edi=ring().sign(claims.of_group(group, now=now)),
-            pasta=pasta.sign(PastaToken(PUBLIC, settings.PASTA_SYSTEM, claims.pasta_ttl(now))),
-        )
+        return _signed(claims.of_group(Group.objects.get(pk=group_id), now=now), PUBLIC, "", now=now)
     profile = PROFILE.first(pk=owner_id)
     if profile is None:
         raise InvalidCredential("Invalid API key")
@@ -185,7 +181,12 @@ def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
         now=now,
     )
     membership = f"{VETTED}*{AUTHENTICATED}" if profile.idp == Idp.LDAP else AUTHENTICATED
-    token = PastaToken(profile.uid, settings.PASTA_SYSTEM, claims.pasta_ttl(now), membership)
+    return _signed(edi_claims, profile.uid, membership, now=now)
+
+
+def _signed(edi_claims: dict[str, Any], uid: str, membership: str, *, now: datetime) -> TokenPair:
+    ttl = claims.pasta_ttl(now, session_end=claims.session_end(edi_claims))
+    token = PastaToken(uid, settings.PASTA_SYSTEM, ttl, membership)
     return TokenPair(edi=ring().sign(edi_claims), pasta=pasta.sign(token))
 
 
@@ -503,7 +504,8 @@ def _allowed(starts_at: datetime | None, expires_at: datetime | None, *, now: da
 
 
 def _get(model: type[T], **lookup: str) -> T:
-    row = model._default_manager.filter(**lookup).first()
+    is_storable = not any("\0" in value for value in lookup.values())
+    row = model._default_manager.filter(**lookup).first() if is_storable else None
     if row is None:
         raise NotFound(f"There is no {model._meta.verbose_name} {next(iter(lookup.values()))}.")
     return row

@@ -50,10 +50,14 @@ class Action(audit.Action):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whoever presented a known X-PUB-KEY. `publisher` is None for the key in `PERFORMANCE_PUBLIC_KEY`."""
+    """Whoever presented a known X-PUB-KEY. `publisher` is None for the key in `PERFORMANCE_PUBLIC_KEY`.
+
+    `is_previous` tells that the key has been rotated out and is in its grace.
+    """
 
     publisher: Publisher | None
     label: str
+    is_previous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,10 @@ def holder_of(raw_key: str, *, address: str | None = None, now: datetime | None 
         return Holder(None, "PERFORMANCE_PUBLIC_KEY")
     if raw_key:
         with suppress(InvalidCredential):
-            publisher = verify_publisher(raw_key, now or timezone.now()).row
+            description = verify_publisher(raw_key, now or timezone.now())
+            publisher = description.row
             if isinstance(publisher, Publisher) and publisher.allows(address):
-                return Holder(publisher, publisher.name)
+                return Holder(publisher, publisher.name, is_previous=description.is_previous)
     raise InvalidCredential("The key is absent, empty or unknown.")
 
 
@@ -119,6 +124,8 @@ def mint(
     )
     value = keys.sign(token.claims())
     lifecycle.insert(token, Action.MINT, actor=actor, taken="The serial is taken.", now=now)
+    if holder is not None and holder.publisher is not None:
+        lifecycle.note_use(holder.publisher, is_previous=holder.is_previous, now=now)
     if next(_minted) % SWEEP_EVERY == 0:
         sweep(now=now)
     return Minted(token, value)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
@@ -13,6 +14,7 @@ SECONDS_BY_MISTAKE = 10**11
 END_OF_TIME = 253_402_300_799_999  # the last millisecond of the year 9999
 
 
+@extend_schema_field({"type": "integer", "minimum": SECONDS_BY_MISTAKE, "maximum": END_OF_TIME})
 class MillisecondsField(serializers.IntegerField):
     """A moment as integer milliseconds since the epoch."""
 
@@ -52,6 +54,7 @@ class TokenRequest(NameRequest):
     write = StrictBooleanField(required=False, source="can_write", help_text="If the token has write permissions.")
 
 
+@extend_schema_field({"type": "integer", "minimum": 0, "maximum": MAX_GRACE // timedelta(milliseconds=1)})
 class GraceField(serializers.IntegerField):
     """A length of time as integer milliseconds."""
 

@@ -20,8 +20,6 @@ from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 from tokens.models import ISSUER, NamedToken
 
 UPDATABLE = {"expires_at", "is_active", "can_write", "allowed_networks"}
-# How exact `last_used_at` is: a write for each use would cost more than it tells.
-USE_RESOLUTION = timedelta(minutes=1)
 
 
 class Action(audit.Action):
@@ -109,13 +107,16 @@ def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
 def rotate(
     name: str, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted:
-    """Give the token `name` a new value; the old one stays good for `grace`. Raises `NotFound` and `Invalid`."""
-    now = now or timezone.now()
+    """Give the token `name` a new value; the old one stays good for `grace`.
+
+    Raises `NotFound`, `Invalid` and `NotConfigured`.
+    """
+    now, keys = now or timezone.now(), ring()
     changes = {"subject": uuid.uuid4()}
     token = lifecycle.rotate(
         _named(name), Action.ROTATE, changes, actor=actor, missing=_unknown(name), grace=grace, now=now
     )
-    return Minted(token, ring().sign(token.claims()))
+    return Minted(token, keys.sign(token.claims()))
 
 
 def revoke(name: str, *, actor: Actor, reason: str = "", now: datetime | None = None) -> NamedToken:
@@ -183,13 +184,8 @@ def verify(raw: str, now: datetime) -> Description:
 
 
 def note_use(token: NamedToken, *, is_previous: bool = False, now: datetime | None = None) -> None:
-    """Remember that `token` was used, by its current value or the previous one, exact to `USE_RESOLUTION`."""
-    now = now or timezone.now()
-    field = "previous_last_used_at" if is_previous else "last_used_at"
-    stale, last = now - USE_RESOLUTION, getattr(token, field)
-    if last is None or last < stale:
-        not_since = Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__lt": stale})
-        NamedToken.objects.filter(not_since, pk=token.pk).update(**{field: now})
+    """Remember that `token` was used, by its current value or the previous one."""
+    lifecycle.note_use(token, is_previous=is_previous, now=now or timezone.now())
 
 
 def revoke_row(row: Credential, actor: Actor, reason: str) -> None:

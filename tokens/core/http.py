@@ -91,7 +91,7 @@ def client_address(request: HttpRequest | Request) -> str | None:
 @lru_cache(maxsize=1024)
 def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(raw.partition("%")[0])
+        address = ipaddress.ip_address(_without_port(raw).partition("%")[0])
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)
@@ -100,6 +100,13 @@ def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
 
 def _is_trusted_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
+
+
+def _without_port(raw: str) -> str:
+    """The address in `192.0.2.1:443` and `[2001:db8::1]:443`, as some proxies write it."""
+    if raw.startswith("["):
+        return raw[1:].partition("]")[0]
+    return raw.partition(":")[0] if raw.count(":") == 1 else raw
 
 
 @lru_cache(maxsize=4)
@@ -335,7 +342,7 @@ class API(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep every answer out of every cache unless the view says otherwise: any of them may carry a credential."""
         response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = self.cache_control
+        response["Cache-Control"] = self.cache_control if response.status_code < 400 else "no-store"
         return response
 
 

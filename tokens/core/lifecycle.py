@@ -12,6 +12,8 @@ from tokens.core.audit import Action, Actor
 from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from tokens.core.models import Credential, Recorded, RotatableCredential
 
+# How exact a last use is: a write for each would cost more than it tells.
+USE_RESOLUTION = timedelta(minutes=1)
 # How long a rotated credential's old secret stays good unless the caller says otherwise, and at most.
 DEFAULT_GRACE, MAX_GRACE = timedelta(hours=24), timedelta(days=30)
 
@@ -108,6 +110,15 @@ def rotate(
         _save(row, now=now)
         audit.record(action, row, actor=actor, before=before, now=now)
     return row
+
+
+def note_use(row: RotatableCredential, *, is_previous: bool = False, now: datetime) -> None:
+    """Remember that `row` was used, by its current secret or the previous one, exact to `USE_RESOLUTION`."""
+    field = "previous_last_used_at" if is_previous else "last_used_at"
+    stale, last = now - USE_RESOLUTION, getattr(row, field)
+    if last is None or last < stale:
+        not_since = models.Q(**{f"{field}__isnull": True}) | models.Q(**{f"{field}__lt": stale})
+        type(row).objects.filter(not_since, pk=row.pk).update(**{field: now})
 
 
 def check_lifetime(

@@ -212,7 +212,7 @@ class SecretSigner(Signer):
 
     def _write(self, changes: dict[str, str | None]) -> None:
         """Replace the file as a whole by one with `changes`, None removing a variable; every other line stays."""
-        path = self.env_file()
+        path = self.env_file().resolve()
         lines = path.read_text(encoding="utf-8").splitlines()
         rest = dict(changes)
         kept = []
@@ -223,7 +223,7 @@ class SecretSigner(Signer):
             elif (value := rest.pop(name, None)) is not None:
                 kept.append(f"{name}={value}")
         kept += [f"{name}={value}" for name, value in rest.items() if value is not None]
-        draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        draft = path.with_name(f".{path.name}.draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(kept) + "\n")

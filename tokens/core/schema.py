@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.serializers import Serializer
 
@@ -24,13 +25,42 @@ def failures(serializer: Any, cases: Mapping[int, tuple[str, Mapping[str, Any]]]
 def request_body(serializer: type[Serializer[Any]], example: Mapping[str, Any]) -> dict[str, Any]:
     """The `extensions` of a DELETE that has a body, which drf-spectacular never describes; see `complete`."""
     fields = serializer().fields
-    properties = {name: {"type": "string", "description": field.help_text} for name, field in fields.items()}
     schema = {
         "type": "object",
-        "properties": properties,
+        "properties": {name: _text(field) for name, field in fields.items()},
         "required": [name for name, field in fields.items() if field.required],
+        "additionalProperties": False,
     }
     return {BODY: {"required": True, "content": {"application/json": {"schema": schema, "example": dict(example)}}}}
+
+
+def _text(field: Any) -> dict[str, Any]:
+    """The schema of a `StrictCharField`."""
+    found = {"type": "string", "minLength": 1, "maxLength": field.max_length, "description": field.help_text}
+    found["pattern"] = r"^[^\x00]*$" if field.allow_controls else r"^[^\x00-\x1f\x7f-\x9f]*$"
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class StrictCharFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # theirs
+    """Says which characters a text must not have."""
+
+    target_class = "tokens.core.fields.StrictCharField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """The schema, the pattern included."""
+        return _text(self.target)
+
+
+class NoUnknownFieldsExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # theirs
+    """Says that a body has no fields but those named."""
+
+    target_class = "tokens.core.fields.NoUnknownFields"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """The schema, closed."""
+        found: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 — their own way
+        return {**found, "additionalProperties": False}
 
 
 def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

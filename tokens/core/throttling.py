@@ -5,8 +5,10 @@ until their window ends, so that a request that goes well costs no look-up, and 
 attempt more than the limit.
 """
 
+import ipaddress
 import logging
 import time
+from functools import lru_cache
 
 from django.core.cache import cache
 
@@ -23,13 +25,14 @@ _counts_without_cache: dict[str, int] = {}
 
 def check(scope: str, address: str | None) -> None:
     """Raise `TooManyFailures` while `address` is over the limit of `scope`, as far as this process knows."""
-    until = _blocked.get((scope, address or ""))
+    address = _counted_as(address or "")
+    until = _blocked.get((scope, address))
     if until is None:
         return
     now = time.time()
     if now < until:
         raise TooManyFailures(retry_after=max(1, round(until - now)))
-    _blocked.pop((scope, address or ""), None)
+    _blocked.pop((scope, address), None)
 
 
 def count(scope: str, address: str | None, *, limit: int) -> None:
@@ -39,13 +42,21 @@ def count(scope: str, address: str | None, *, limit: int) -> None:
     """
     if not limit or address is None:
         return
-    now = time.time()
+    address, now = _counted_as(address), time.time()
     window = int(now // WINDOW_SECONDS)
     if _incremented(f"throttle:{scope}:{address}:{window}") > limit:
         if len(_blocked) >= MAX_REMEMBERED:
-            _blocked.clear()
+            _blocked.pop(next(iter(_blocked)))
         _blocked[scope, address] = (window + 1) * WINDOW_SECONDS
         check(scope, address)
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _counted_as(address: str) -> str:
+    """An IPv6 address stands for its /64, which is what one client commands."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network(f"{address}/64", strict=False).network_address)
 
 
 def forget() -> None:
