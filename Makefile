@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint format requirements clean
+.PHONY: help run test screenshots attack bench chaos lint format requirements clean
 
 help: ## List the targets
 	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,16 @@ KILLS ?= 5
 chaos: $(VENV)/.development ## Kill workers, server and database under load, KILLS=5 times each, and count what was lost
 	@$(BIN)/python -m tests.chaos --kills $(KILLS)
 
+attack: $(VENV)/.development ## Try what attackers try, then every operation with Schemathesis, and count the inputs
+	@$(BIN)/python -m tests.attacks
+
+bench: $(VENV)/.development ## Measure how fast it is (BENCH="--db sqlite --rounds 3" for options)
+	@$(BIN)/python -m tests.bench $(BENCH)
+
 # Django's own checks see neither .env nor var/, but a first run in a folder that is deleted afterwards.
+screenshots: $(VENV)/.development ## Write the README's pictures with chromium, into docs/images
+	$(BIN)/python -m tests.browser.screenshots
+
 lint: export ENV_FILE = /dev/null
 lint: $(VENV)/.development ## Check style, types, directions of imports, migrations, and the settings for production
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """How gunicorn runs the server; `manage.py serve` names this file and adds address and number of workers."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -56,6 +57,16 @@ def pre_fork(server: Any, worker: Any) -> None:
     for connection in connections.all(initialized_only=True):
         connection.close()
         getattr(connection, "close_pool", bool)()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Keep what was counted since the last time it was stored."""
+    from django.db import Error  # noqa: PLC0415 — not before the application is loaded
+
+    from tokens.core import counters  # noqa: PLC0415 — not before the application is loaded
+
+    with contextlib.suppress(Error):
+        counters.flush()
 
 
 def post_worker_init(worker: Any) -> None:

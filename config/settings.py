@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
 from config import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -49,6 +52,7 @@ API_KEY_MAX_LIFETIME = env.lifetime("API_KEY_MAX_LIFETIME")
 EDI_REVOCATION_SECONDS = env.integer("EDI_REVOCATION_SECONDS", 2, low=1, high=3600)
 EDI_REVOCATION_MAX_AGE = env.integer("EDI_REVOCATION_MAX_AGE", 0, low=0, high=24 * 3600)
 PASTA_PRIVATE_KEY_PATH = env.path("PASTA_PRIVATE_KEY_PATH", "var/keys/pasta.pem", base=BASE_DIR)
+PASTA_TTL_ROUNDING_SECONDS = env.integer("PASTA_TTL_ROUNDING_SECONDS", 60, low=0, high=60)
 PASTA_SYSTEM = env.http_url("PASTA_SYSTEM", "https://pasta.edirepository.org/authentication")
 
 DATABASES = {
@@ -59,6 +63,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -66,6 +71,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -79,13 +86,16 @@ API_MIDDLEWARE = ["tokens.core.http.RequestMiddleware"]
 SITE_PATHS = ("/admin", "/api/", "/static/")
 MIDDLEWARE = [
     *API_MIDDLEWARE,
+    "config.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "tokens.sign_in.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -136,15 +146,19 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "config.hashers.Argon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+# Every operator needs a second factor; where this is false, a superuser can still demand it of one or another.
+SECOND_FACTOR_REQUIRED = env.boolean("SECOND_FACTOR_REQUIRED", False)
+OTP_TOTP_ISSUER = "Token registry"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Whoever serves over plain HTTP (a laptop, a test) says HTTPS_ONLY=false.
 HTTPS_ONLY = env.boolean("HTTPS_ONLY", not DEBUG)
@@ -193,8 +207,20 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "Token registry",
     "SITE_HEADER": "Token registry",
-    "SITE_SYMBOL": "key",
+    "SITE_ICON": lambda _request: static("registry/mark.svg"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("registry/mark.svg")}],
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_HISTORY": False,
+    "DASHBOARD_CALLBACK": "tokens.core.overview.context_of",
+    "STYLES": [lambda _request: static("registry/admin.css")],
+    "SCRIPTS": [lambda _request: static("registry/admin.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Second factor", "link": reverse_lazy("second_factor")},
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+        ],
+    },
+    "SIDEBAR": {"navigation": "config.sidebar.navigation"},
 }
 
 # Mail, and who is told of credentials that are about to expire

@@ -16,6 +16,8 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
     path("", views.landing, name="landing"),
+    path("admin/", include("tokens.core.overview")),
+    path("admin/", include("tokens.sign_in")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(content_negotiation_class=Negotiation), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

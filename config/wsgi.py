@@ -4,12 +4,15 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest
+from django.urls import ResolverMatch, get_resolver
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -41,6 +44,17 @@ class ShortChain(BaseHandler):
                 super().load_middleware(is_async=is_async)
             finally:
                 settings.MIDDLEWARE = full
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """The view of a path; for a path that was asked for lately without going through the routes again."""
+        request.resolver_match = _match(settings.ROOT_URLCONF, request.path_info)
+        return request.resolver_match
+
+
+@lru_cache(maxsize=64)
+def _match(urlconf: str, path: str) -> ResolverMatch:
+    """The view of `path`. Raises `Resolver404`, of which nothing is remembered."""
+    return get_resolver(urlconf).resolve(path)
 
 
 class APIHandler(ShortChain, WSGIHandler):

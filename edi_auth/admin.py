@@ -1,86 +1,138 @@
 """The admin of profiles, groups and API keys."""
 
-from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib import admin
 from django.http import HttpRequest
-from unfold.decorators import action
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
 
 from edi_auth import services
-from edi_auth.models import ApiKey, Group, Profile
+from edi_auth.models import ApiKey, Group, Principal, Profile
 from tokens.core.admin import CredentialAdmin, RegistryAdmin, operator
+from tokens.core.listing import moment
+from tokens.core.verbs import END_TOKENS, EXTEND, LOCK, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, UNLOCK, Verb
+
+
+class LockFilter(admin.SimpleListFilter):
+    """Principals by their lock."""
+
+    title = "lock"
+    parameter_name = "locked"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Locked or not."""
+        return [("yes", "Locked"), ("no", "Not locked")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """The principals that were chosen."""
+        chosen = self.value()
+        return queryset.filter(locked_at__isnull=chosen == "no") if chosen in {"yes", "no"} else queryset
 
 
 class PrincipalAdmin(RegistryAdmin):
-    """What profiles and groups have in common: the lock."""
+    """What profiles and groups have in common: the lock, and the end of all tokens."""
 
-    actions: Sequence[str] = ("lock_selected", "unlock_selected")
+    verbs = (LOCK, UNLOCK, END_TOKENS)
+    sortable_by = ("name", "shown_created")
+    facts: tuple[str, ...] = ("edi_id", "shown_lock", "shown_end", "shown_created")
+    keys_of = ""
 
-    @action(description="Lock", permissions=["change"])
-    def lock_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Lock the selected principals."""
-        self._set_locked(request, queryset, True)
+    @display(description="State", label={"locked": "warning", "active": "success"})
+    def shown_state(self, row: Principal) -> str:
+        """Whether it is locked."""
+        return "active" if row.locked_at is None else "locked"
 
-    @action(description="Unlock", permissions=["change"])
-    def unlock_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Unlock the selected principals."""
-        self._set_locked(request, queryset, False)
+    @display(description="Created", ordering="created_at")
+    def shown_created(self, row: Principal) -> Any:
+        """Since when it is known."""
+        return moment(row.created_at, never="")
 
-    def _set_locked(self, request: HttpRequest, queryset: QuerySet[Any], is_locked: bool) -> None:
-        for row in queryset:
-            services.set_locked(row, is_locked, actor=operator(request))
-        messages.success(request, f"{'Locked' if is_locked else 'Unlocked'} {len(queryset)}.")
+    @display(description="Locked")
+    def shown_lock(self, row: Principal) -> Any:
+        """Since when it is locked."""
+        return moment(row.locked_at, never="no")
+
+    @display(description="Tokens ended")
+    def shown_end(self, row: Principal) -> Any:
+        """From before which moment no token counts."""
+        return moment(row.tokens_valid_after, never="never")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What the registry sets is shown once there is a row."""
+        return self.fields if obj is None else (*self.facts, *self.fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What the registry sets is not for typing."""
+        return () if obj is None else self.facts
+
+    def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
+        """How many API keys a lock refuses, and an unlocking lets in again."""
+        keys = ApiKey.objects.filter(revoked_at__isnull=True, is_active=True, **{f"{self.keys_of}__in": rows})
+        number = keys[:1000].count()
+        if verb is LOCK:
+            return [f"{number} API keys stop working at once.", "Tokens that they gave are renewed no more."]
+        if verb is UNLOCK:
+            return [f"{number} API keys can work again."]
+        return [f"Whoever holds tokens of {len(rows)} here must ask for new ones.", f"{number} API keys go on working."]
 
     def change(self, request: HttpRequest, row: Any, changes: dict[str, Any]) -> None:
         """Update it."""
         services.update(row, actor=operator(request), **changes)
+
+    def set_locked(self, request: HttpRequest, row: Any, is_locked: bool, reason: str) -> None:
+        """Lock or unlock it."""
+        services.set_locked(row, is_locked, actor=operator(request), reason=reason)
+
+    def end_tokens(self, request: HttpRequest, row: Any, reason: str) -> None:
+        """End all its tokens."""
+        services.end_tokens(row, actor=operator(request), reason=reason)
 
 
 @admin.register(Profile)
 class ProfileAdmin(PrincipalAdmin):
     """Profiles."""
 
-    list_display = ("__str__", "idp", "edi_id", "email", "locked_at", "created_at")
-    list_filter = ("idp",)
+    add_words = "Add a profile"
+    icon = "person"
+    list_display = ("__str__", "shown_state", "idp", "edi_id", "email", "shown_created")
+    list_filter = (LockFilter, "idp")
     search_fields = ("edi_id", "idp_uid", "common_name", "email")
-    fields = ("idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified", "links")
+    search_help_text = "Begins with: name, EDI-ID, identity, e-mail"
+    fields = (
+        *("idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified", "is_administrator"),
+        "links",
+    )
     autocomplete_fields = ("links",)
-    actions = (*PrincipalAdmin.actions, "end_tokens_of_selected")
+    keys_of = "owner"
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> Any:
         """An identity never changes."""
-        return () if obj is None else ("idp", "idp_uid", "edi_id", "locked_at", "tokens_valid_after")
-
-    def get_fields(self, request: HttpRequest, obj: Profile | None = None) -> tuple[str, ...]:
-        """What the registry sets is shown once there is a profile."""
-        return self.fields if obj is None else (*self.fields, "edi_id", "locked_at", "tokens_valid_after")
+        return () if obj is None else (*self.facts, "idp", "idp_uid")
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Profile, str]:
         """Add it."""
         given = {name: form.cleaned_data[name] for name in ("idp", "idp_uid", "common_name", "email")}
         profile = services.add_profile(actor=operator(request), **given)
-        rest = ("is_email_enabled", "is_email_verified", "links")
+        rest = ("is_email_enabled", "is_email_verified", "is_administrator", "links")
         self.change(request, profile, {name: form.cleaned_data[name] for name in rest})
         return profile, ""
-
-    @action(description="End all tokens", permissions=["change"])
-    def end_tokens_of_selected(self, request: HttpRequest, queryset: QuerySet[Profile]) -> None:
-        """End all tokens of the selected profiles."""
-        for profile in queryset:
-            services.end_tokens(profile, actor=operator(request))
-        messages.success(request, f"Ended all tokens of {len(queryset)}.")
 
 
 @admin.register(Group)
 class GroupAdmin(PrincipalAdmin):
     """Groups."""
 
-    list_display = ("name", "edi_id", "locked_at", "created_at")
+    add_words = "Add a group"
+    icon = "groups"
+    list_display = ("name", "shown_state", "edi_id", "shown_created")
+    list_filter = (LockFilter,)
     search_fields = ("edi_id", "name")
+    search_help_text = "Begins with: name, EDI-ID"
     fields = ("name", "members")
     autocomplete_fields = ("members",)
+    keys_of = "group"
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Group, str]:
         """Add it with its members."""
@@ -91,20 +143,20 @@ class GroupAdmin(PrincipalAdmin):
 class ApiKeyAdmin(CredentialAdmin):
     """API keys."""
 
-    list_display = ("name", "shown_key", "shown_state", "owner", "group", "expires_at", "last_used_at", "use_count")
+    add_words = "Mint an API key"
+    verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
+    list_display = (
+        *("name", "shown_state", "shown_key", "shown_owner", "shown_created", "shown_expiry", "shown_use"),
+        "use_count",
+    )
     list_select_related = ("owner", "group")
-    search_fields = ("name", "preview", "owner__edi_id", "owner__email")
-    fields = ("name", "owner", "group", "starts_at", "expires_at", "is_active")
+    list_filter = (*CredentialAdmin.list_filter, ("owner", AutocompleteSelectFilter))
+    search_fields = ("name", "preview", "owner__edi_id", "owner__email", "owner__common_name")
+    search_help_text = "Begins with: name, key, owner"
+    fields = ("name", "owner", "group", "starts_at", "expires_at", "is_active", "allowed_networks")
+    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "use_count", "shown_rotation")
+    kept = ("owner", "group")
     autocomplete_fields = ("owner", "group")
-
-    @admin.display(description="key")
-    def shown_key(self, row: ApiKey) -> str:
-        """The first characters of the key."""
-        return f"{row.preview}…"
-
-    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """An owner stays."""
-        return () if obj is None else ("owner", "group")
 
     def add(self, request: HttpRequest, form: Any) -> tuple[ApiKey, str]:
         """Mint it."""
@@ -115,6 +167,10 @@ class ApiKeyAdmin(CredentialAdmin):
     def change(self, request: HttpRequest, row: ApiKey, changes: dict[str, Any]) -> None:
         """Update it."""
         services.update(row, actor=operator(request), **changes)
+
+    def rotate(self, request: HttpRequest, row: ApiKey, grace: timedelta) -> str:
+        """Give it a new secret."""
+        return services.rotate_key(row, actor=operator(request), grace=grace).secret
 
     def example(self, request: HttpRequest, secret: str) -> str:
         """Exchange it for tokens."""

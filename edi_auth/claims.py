@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +13,7 @@ from tokens.core.errors import Forbidden, InvalidCredential
 
 # What a group's token says in place of an identity provider. A profile cannot have it as its identity.
 GROUP_IDP = "group"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME = 253_402_300_800  # seconds at which the year 9999 ends
 
 
@@ -100,9 +101,28 @@ def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dic
     return claims | began | _times(now, session_end=end) | {"iat": issued, "nbf": issued}
 
 
-def pasta_ttl(now: datetime, *, session_end: float = math.inf) -> int:
+def pasta_ttl(now: datetime) -> int:
     """The moment of expiry of a PASTA token made now, in milliseconds."""
-    return int(min(now.timestamp() + settings.EDI_TOKEN_HOURS * 3600, session_end) * 1000)
+    return (now - EPOCH) // timedelta(milliseconds=1) + settings.EDI_TOKEN_HOURS * 3_600_000
+
+
+def renewed_pasta_ttl(now: datetime, *, session_end: float) -> int:
+    """The moment of expiry of a PASTA token renewed now, in milliseconds, not later than `session_end` (seconds).
+
+    It is rounded up to whole `PASTA_TTL_ROUNDING_SECONDS`: the renewed token of one identity is the same for that long,
+    and need not be signed again.
+    """
+    ttl, step = pasta_ttl(now), settings.PASTA_TTL_ROUNDING_SECONDS * 1000
+    if step:
+        ttl = -(-ttl // step) * step
+    return ttl if math.isinf(session_end) else min(ttl, int(session_end * 1000))
+
+
+def pasta_issued_at(ttl: int) -> float:
+    """The earliest moment (seconds) at which a PASTA token that expires at `ttl` (milliseconds) can have been made."""
+    step = settings.PASTA_TTL_ROUNDING_SECONDS
+    is_rounded = step and ttl % (step * 1000) == 0
+    return ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600 - (step if is_rounded else 0)
 
 
 def check(claims: dict[str, Any], *, now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
-from tokens.core.models import Recorded, RotatableCredential, State, no_controls
+from tokens.core.models import Recorded, RotatableCredential, State, no_controls, prefix_index
 
 # A star would end the first part of a PASTA token's text, a control character would end a header line.
 no_stars = RegexValidator(r"\A[^*\x00-\x1f\x7f-\x9f]+\Z", "must not contain stars or control characters.")
@@ -54,6 +54,8 @@ class Principal(Recorded):
 
     class Meta:
         abstract = True
+        # No `delete`: an identity never goes, or its tokens would be nobody's.
+        default_permissions = ("view", "add", "change", "lock", "end_tokens")
 
 
 class Profile(Principal):
@@ -89,8 +91,12 @@ class Profile(Principal):
     is_administrator = models.BooleanField("administrator", default=False)
     links = models.ManyToManyField("self", blank=True, verbose_name="linked profiles")
 
-    class Meta:
+    class Meta(Principal.Meta):
         ordering = ["id"]
+        indexes = [
+            prefix_index("common_name", name="profile_common_name"),
+            prefix_index("email", name="profile_email"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(edi_id__startswith="EDI-") & ~models.Q(idp_uid=""), name="profile_identity"
@@ -123,7 +129,7 @@ class Group(Principal):
     name = models.CharField(max_length=255, unique=True, validators=[no_controls])
     members = models.ManyToManyField(Profile, blank=True, related_name="principal_groups")
 
-    class Meta:
+    class Meta(Principal.Meta):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
@@ -160,6 +166,7 @@ class ApiKey(RotatableCredential):
     class Meta(RotatableCredential.Meta):
         ordering = ["-id"]
         verbose_name = "API key"
+        indexes = [*RotatableCredential.Meta.indexes, prefix_index("name", name="apikey_prefix")]
         constraints = [
             models.UniqueConstraint(
                 fields=["owner", "name"],
@@ -186,6 +193,11 @@ class ApiKey(RotatableCredential):
             State.LOCKED: models.Q(owner__locked_at__isnull=False)
             | models.Q(group__isnull=False, group__locked_at__isnull=False)
         }
+
+    @property
+    def owner_label(self) -> str:
+        """The owner, and the group whose tokens it gives."""
+        return f"{self.owner} for {self.group}" if self.group else str(self.owner)
 
     def contact(self) -> str:
         """The owner's address, if it takes mail."""

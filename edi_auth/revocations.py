@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import Q
 
 from edi_auth.models import Group, Principal, Profile, edi_id_of
-from tokens.core import health, metrics
+from tokens.core import counters, health, kinds, metrics
 from tokens.core.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 FIRST_SNAPSHOT_SECONDS = 2.0
 # From what age on a snapshot that no limit is set for is worth telling operators.
 OLD_SECONDS = 60
-# How long a revocation may take from its time to its commit.
-COMMIT_SECONDS = 2.0
+# How long a revocation may take from its time to its commit, waiting for a lock included.
+COMMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
+                _count()
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:
@@ -118,6 +119,14 @@ class Snapshot:
                 if connection.settings_dict.get("CONN_MAX_AGE") == 0:
                     connection.close()
             time.sleep(settings.EDI_REVOCATION_SECONDS)
+
+
+def _count() -> None:
+    """Store what this process has counted since the last time; what cannot be stored now is kept for the next."""
+    try:
+        counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
+    except Exception as exc:  # noqa: BLE001 — numbers of an overview never keep revocations from being renewed
+        log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)
 
 
 snapshot = Snapshot()

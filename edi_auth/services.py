@@ -12,6 +12,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from edi_auth import claims, pasta
+from edi_auth.claims import GROUP_IDP
 from edi_auth.models import (
     AUTHENTICATED,
     PUBLIC,
@@ -25,13 +26,16 @@ from edi_auth.models import (
     random_edi_id,
 )
 from edi_auth.pasta import PastaToken
-from edi_auth.revocations import snapshot
-from tokens.core import audit, kinds, lifecycle
+from edi_auth.revocations import COMMIT_SECONDS, snapshot
+from tokens.core import audit, counters, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, is_same, preview_of
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
+
+EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged")
+REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed")
 
 T = TypeVar("T", Profile, Group, ApiKey)
 
@@ -100,6 +104,7 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     """
     now = now or timezone.now()
     owner_id, group_id = _use(secret, address=address, now=now)
+    EXCHANGES.add()
     if group_id is not None:
         group = Group.objects.get(pk=group_id)
         return TokenPair(
@@ -141,13 +146,14 @@ def _count(keys: CredentialQuerySet[ApiKey], secret: str, *, now: datetime) -> t
 
 def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
     """A fresh pair of tokens for `profile`."""
-    groups = Group.objects.filter(members=profile, locked_at__isnull=True).values_list("edi_id", Value(True))
-    links = profile.links.values_list("edi_id", Value(False))
-    principals = list(groups.order_by().union(links.order_by(), all=True))
+    groups = Group.objects.filter(members=profile, locked_at__isnull=True).order_by()
+    linked = profile.links.order_by().values_list("edi_id", "idp", "email")
+    principals = list(groups.values_list("edi_id", Value(GROUP_IDP), Value("")).union(linked, all=True))
+    links = {edi_id for edi_id, idp, _ in principals if idp != GROUP_IDP}
     edi_claims = claims.of_profile(
         profile,
-        groups=[edi_id for edi_id, is_group in principals if is_group],
-        links=[edi_id for edi_id, is_group in principals if not is_group],
+        groups=[edi_id for edi_id, idp, _ in principals if idp == GROUP_IDP],
+        links=links | {edi_id_of(email) for _, idp, email in principals if idp == Idp.GOOGLE},
         now=now,
     )
     membership = f"{VETTED}*{AUTHENTICATED}" if profile.idp == Idp.LDAP else AUTHENTICATED
@@ -212,7 +218,8 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
         snapshot.check(principal, edi_claims["iat"])
     renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
-    ttl = claims.pasta_ttl(now, session_end=claims.session_end(renewed))
+    ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
+    REFRESHES.add()
     return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
 
 
@@ -373,7 +380,8 @@ def key_of(preview_or_id: str) -> ApiKey:
     if preview_or_id.isascii() and preview_or_id.isdecimal() and len(preview_or_id) < 19:
         found += ApiKey.objects.filter(pk=int(preview_or_id)).exclude(pk__in=[key.pk for key in found])
     if not found:
-        raise NotFound(f"There is no API key {preview_or_id[:5]!r}{'…' * (len(preview_or_id) > 5)}.")
+        shown = preview_or_id if len(preview_or_id) <= 5 or preview_or_id.isdecimal() else f"{preview_or_id[:5]}…"
+        raise NotFound(f"There is no API key {shown!r}.")
     if len(found) > 1:
         ids = ", ".join(str(key.pk) for key in found)
         raise Forbidden(f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")
@@ -396,9 +404,11 @@ def verify_key(raw: str, now: datetime) -> Description:
     principal: Principal = key.group or key.owner
     described: dict[str, Any] = {"sub": principal.edi_id, "client_id": key.name, "username": str(principal)}
     described["iat"] = int(key.created_at.timestamp())
-    if key.expires_at is not None:
-        described["exp"] = int(key.expires_at.timestamp())
-    return Description(kind=ApiKey.kind, token_type="API key", claims=described, row=key)  # noqa: S106 — a type
+    is_previous = not is_same(key.key_hash, digest(raw))
+    ends_at = key.ends_at(is_previous=is_previous)
+    if ends_at is not None:
+        described["exp"] = int(ends_at.timestamp())
+    return Description(ApiKey.kind, "API key", described, row=key, is_previous=is_previous)
 
 
 def verify_edi(raw: str, now: datetime) -> Description:
@@ -415,8 +425,8 @@ def verify_pasta(raw: str, now: datetime) -> Description:
     token = pasta.verify(raw)
     if token.ttl <= now.timestamp() * 1000 or token.system != settings.PASTA_SYSTEM:
         raise InvalidCredential("The PASTA token is not usable.")
-    issued_at = token.ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600
-    snapshot.check(edi_id_of(token.uid), issued_at)
+    unknown_for = COMMIT_SECONDS + settings.EDI_REVOCATION_SECONDS  # a token renewed meanwhile seems too young
+    snapshot.check(edi_id_of(token.uid), claims.pasta_issued_at(token.ttl) - unknown_for)
     shown = {"sub": token.uid, "iss": token.system, "exp": token.ttl // 1000, "scope": token.groups.replace("*", " ")}
     return Description(kind="pasta_token", token_type="PASTA", claims=shown)  # noqa: S106 — a type
 

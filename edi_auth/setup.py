@@ -1,18 +1,22 @@
 """The first-run steps of this app: the two key files, and for a demo a profile with an API key."""
 
 import os
+import secrets
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
+from django.utils import timezone
 
 from edi_auth import services
-from edi_auth.models import Idp, Profile
+from edi_auth.models import ApiKey, Group, Idp, Profile, edi_id_of
 from tokens.core import rotation, setup
 from tokens.core.audit import SYSTEM
-from tokens.core.setup import Made, Run
+from tokens.core.models import digest
+from tokens.core.setup import Made, Run, life, store
 
 DEMO_UID = "uid=demo,o=EDI,dc=edirepository,dc=org"
 
@@ -36,6 +40,7 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # of a run that was killed and had the same process id
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -46,6 +51,43 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -
     finally:
         draft.unlink()
     return path
+
+
+def make_demo_data(count: int) -> None:
+    """A profile for every ten API keys, some groups, and the keys."""
+    now, begin, known = timezone.now(), ApiKey.objects.count(), Profile.objects.count()
+    first = ("Ada", "Ben", "Chloé", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Ivan", "Juana")
+    last = ("Moss", "Rivers", "Okafor", "Tanaka", "Lindqvist", "Haddad", "Novak", "Silva")
+    profiles = (
+        Profile(
+            idp=Idp.LDAP,
+            idp_uid=f"uid=demo{number},o=EDI,dc=edirepository,dc=org",
+            edi_id=edi_id_of(f"uid=demo{number},o=EDI,dc=edirepository,dc=org"),
+            common_name=f"{first[number % 10]} {last[number % 8]} {number}",
+            email=f"{first[number % 10].lower()}{number}@example.org".replace("é", "e"),
+            locked_at=now if number % 200 == 199 else None,
+        )
+        for number in range(known, known + count // 10 + 10)
+    )
+    for batch in setup.batched(profiles):  # without audit events, which would ask each profile for its links
+        Profile.objects.bulk_create(cast("list[Profile]", batch))
+    for name in ("Curators", "Long-term ecology", "Data managers"):
+        if not Group.objects.filter(name=name).exists():
+            services.add_group(name, actor=SYSTEM, members=Profile.objects.all()[:5])
+    ids = list(Profile.objects.order_by("pk").values_list("pk", flat=True)[:100_000])
+    words = ("laptop", "workstation", "pipeline", "notebook", "cluster")
+    keys = (
+        ApiKey(
+            name=f"{words[number % 5]}-{number:06}",
+            key_hash=digest(secrets.token_hex(20)),
+            preview=secrets.token_urlsafe(4)[:5],
+            owner_id=ids[number % len(ids)],
+            use_count=number % 977,
+            **life(number, now=now),
+        )
+        for number in range(begin, begin + count)
+    )
+    store(keys, services.Action.MINT_KEY, ApiKey)
 
 
 def make_rows(run: Run) -> list[Made]:
@@ -77,4 +119,4 @@ def lifetime() -> timedelta:
 
 rotation.register(rotation.FileSigner("edi", lambda: settings.EDI_JWT_PRIVATE_KEY_PATH, new_edi_key, lifetime))
 rotation.register(rotation.FileSigner("pasta", lambda: settings.PASTA_PRIVATE_KEY_PATH, new_pasta_key, lifetime))
-setup.register(setup.Setup(make_files=make_files, make_rows=make_rows))
+setup.register(setup.Setup(make_files=make_files, make_rows=make_rows, make_demo_data=make_demo_data))

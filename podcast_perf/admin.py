@@ -1,15 +1,19 @@
 """The admin of publishers and performance tokens."""
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWidget, UnfoldBooleanSwitchWidget
 
 from podcast_perf import services
 from podcast_perf.models import PerformanceToken, Publisher
 from tokens.core.admin import CredentialAdmin, operator
+from tokens.core.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb
 
 
 class PublisherForm(forms.ModelForm):
@@ -24,7 +28,7 @@ class PublisherForm(forms.ModelForm):
 
     class Meta:
         model = Publisher
-        fields = ("name", "is_active", "starts_at", "expires_at")
+        fields = ("name", "is_active", "starts_at", "expires_at", "allowed_networks")
 
 
 @admin.register(Publisher)
@@ -32,18 +36,28 @@ class PublisherAdmin(CredentialAdmin):
     """Publishers."""
 
     form = PublisherForm
-    list_display = ("name", "shown_key", "shown_state", "created_at", "expires_at")
+    add_words = "Add a publisher"
+    icon = "campaign"
+    verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
+    list_display = ("name", "shown_state", "shown_key", "shown_created", "shown_expiry")
     search_fields = ("name", "preview")
-    fields = ("name", "existing_key", "is_active", "starts_at", "expires_at")
-
-    @admin.display(description="X-PUB-KEY")
-    def shown_key(self, row: Publisher) -> str:
-        """The first characters of the key."""
-        return f"{row.preview}…"
+    search_help_text = "Begins with: name, key"
+    fields = ("name", "existing_key", "is_active", "starts_at", "expires_at", "allowed_networks")
+    facts = ("shown_state", "shown_key", "shown_created", "shown_rotation")
+    kept = ()
 
     def get_fields(self, request: HttpRequest, obj: Publisher | None = None) -> Any:
         """A key is set once."""
-        return self.fields if obj is None else tuple(name for name in self.fields if name != "existing_key")
+        fields = super().get_fields(request, obj)
+        return fields if obj is None else tuple(name for name in fields if name != "existing_key")
+
+    def consequences(self, verb: Verb, rows: list[Publisher]) -> list[str]:
+        """The tokens that it has fetched go on."""
+        told = super().consequences(verb, rows)
+        tokens = PerformanceToken.objects.usable().filter(publisher__in=rows)[:1000].count() if verb.is_ending else 0
+        if tokens:
+            told.append(f"{tokens} performance tokens that it fetched go on until they expire or are revoked.")
+        return told
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Publisher, str]:
         """Add it, with a fresh key unless it has one."""
@@ -58,21 +72,72 @@ class PublisherAdmin(CredentialAdmin):
         """Update it."""
         services.update_publisher(row, actor=operator(request), **changes)
 
+    def rotate(self, request: HttpRequest, row: Publisher, grace: timedelta) -> str:
+        """Give it a new key."""
+        return services.rotate_publisher(row, actor=operator(request), grace=grace)[1]
+
     def example(self, request: HttpRequest, secret: str) -> str:
         """Fetch a token with it."""
         return f"curl {request.build_absolute_uri('/token')} -H 'X-PUB-KEY: {secret}'"
+
+
+class PerformanceTokenForm(forms.ModelForm):
+    """A token for an operator's own use."""
+
+    hours = forms.IntegerField(
+        min_value=1,
+        max_value=24 * 366,
+        initial=1,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="How long it lasts. It cannot be extended.",
+    )
+    admin = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Admin token",
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Without, it is a listener's, for feeds and players.",
+    )
+
+    class Meta:
+        model = PerformanceToken
+        fields = ()
 
 
 @admin.register(PerformanceToken)
 class PerformanceTokenAdmin(CredentialAdmin):
     """Performance tokens, which publishers and listeners fetch and operators look at and end."""
 
-    list_display = ("serial", "shown_state", "is_admin", "publisher", "created_at", "expires_at")
+    form = PerformanceTokenForm
+    add_words = "Mint a performance token"
+    icon = "podcasts"
+    list_display = ("serial", "shown_state", "shown_role", "shown_owner", "shown_created", "shown_expiry")
     list_select_related = ("publisher",)
+    list_filter = (*CredentialAdmin.list_filter, ("publisher", AutocompleteSelectFilter))
     search_fields = ("serial",)
-    fields = ("serial", "duration", "is_admin", "publisher", "created_at", "expires_at", "revoked_at")
-    readonly_fields = fields
+    search_help_text = "Begins with: s"
+    fields = ("hours", "admin")
+    facts = ("serial", "shown_state", "shown_role", "duration", "shown_owner", "shown_created", "shown_expiry")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """They are fetched, or minted by `manage.py mint_performance_token`."""
+    @display(description="For", label={"admin": "primary", "listener": "info"})
+    def shown_role(self, row: PerformanceToken) -> str:
+        """Whose it is."""
+        return "admin" if row.is_admin else "listener"
+
+    def get_fields(self, request: HttpRequest, obj: PerformanceToken | None = None) -> Any:
+        """A signed token stays what it is."""
+        return self.fields if obj is None else self.facts
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PerformanceToken | None = None) -> Any:
+        """A signed token stays what it is."""
+        return () if obj is None else self.facts
+
+    def has_change_permission(self, request: HttpRequest, obj: PerformanceToken | None = None) -> bool:
+        """A signed token stays what it is."""
         return False
+
+    def add(self, request: HttpRequest, form: Any) -> tuple[PerformanceToken, str]:
+        """Mint it."""
+        given = form.cleaned_data
+        minted = services.mint(actor=operator(request), holder=None, hours=str(given["hours"]), is_admin=given["admin"])
+        return minted.token, minted.value

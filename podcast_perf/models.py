@@ -52,6 +52,11 @@ class PerformanceToken(Credential):
     def __str__(self) -> str:
         return self.serial
 
+    @property
+    def owner_label(self) -> str:
+        """The publisher that fetched it."""
+        return str(self.publisher or "")
+
     def claims(self) -> dict[str, Any]:
         """The payload, in the documented order; `a` only for admin tokens."""
         expires_at: datetime = self.expires_at  # type: ignore[assignment]  # a constraint: never null

@@ -218,7 +218,10 @@ def verify_publisher(raw: str, now: datetime) -> Description:
     is_previous = publisher is not None and is_same(publisher.previous_fingerprint or "", fingerprint)
     if publisher is None or not (is_current or is_previous):
         raise InvalidCredential("The key is not usable.")
-    claims = {"sub": publisher.name, "client_id": publisher.name, "scope": "mint"}
+    claims: dict[str, Any] = {"sub": publisher.name, "client_id": publisher.name, "scope": "mint"}
+    ends_at = publisher.ends_at(is_previous=is_previous)
+    if ends_at is not None:
+        claims["exp"] = int(ends_at.timestamp())
     return Description(Publisher.kind, "X-PUB-KEY", claims, row=publisher, is_previous=is_previous)
 
 

@@ -1,14 +1,17 @@
 """The first-run steps of this app: the secret that signs, and a public key to fetch tokens with."""
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Max
+from django.utils import timezone
 
-from podcast_perf.models import PerformanceToken
+from podcast_perf import services
+from podcast_perf.models import PerformanceToken, Publisher
 from tokens.core import rotation, setup
-from tokens.core.setup import Made, Run
+from tokens.core.models import digest
+from tokens.core.setup import Made, Run, life, store
 
 
 def make_rows(run: Run) -> list[Made]:
@@ -17,10 +20,47 @@ def make_rows(run: Run) -> list[Made]:
     return [Made("Podcast X-PUB-KEY", key, f"curl {run.base_url}/token -H 'X-PUB-KEY: {key}'")] if key else []
 
 
-def old_tokens(rotated_at: datetime) -> tuple[datetime | None, str]:
-    """Until when tokens of the old secret are about."""
-    last = PerformanceToken.objects.filter(created_at__lt=rotated_at).aggregate(last=Max("expires_at"))["last"]
-    return last or rotated_at, "Until then tokens of the old secret are about."
+def make_demo_data(count: int) -> None:
+    """A publisher for every thousand performance tokens, and those."""
+    now, begin = timezone.now(), PerformanceToken.objects.count()
+    names = ("The Daily Bark", "Signal Path", "Night Shift", "Open Field", "Long Wave", "Small Talk", "Deep Dish")
+    known = Publisher.objects.count()
+    publishers = [
+        Publisher(
+            name=f"{names[number % 7]} {number + 1}",
+            key_hash=digest(f"{secrets.token_hex(20)}"),
+            preview=secrets.token_urlsafe(4)[:5],
+            **life(number, now=now),
+        )
+        for number in range(known, known + count // 1000 + 7)
+    ]
+    store(publishers, services.Action.ADD_PUBLISHER, Publisher)
+    ids = list(Publisher.objects.values_list("pk", flat=True)[:10_000])
+    store(
+        (_demo_token(number, ids[number % len(ids)], now=now) for number in range(begin, begin + count)),
+        services.Action.MINT,
+        PerformanceToken,
+    )
+
+
+def _demo_token(number: int, publisher_id: int, *, now: datetime) -> PerformanceToken:
+    made = life(number, now=now)
+    created_at = made["created_at"]
+    return PerformanceToken(
+        serial=f"{services.base36(int(created_at.timestamp() * 1000))}-{number:016x}",
+        duration="1",
+        is_admin=number % 5 > 0,
+        publisher_id=publisher_id,
+        created_at=created_at,
+        expires_at=created_at + timedelta(hours=1),
+        revoked_at=made["revoked_at"],
+    )
+
+
+def old_tokens(moment: datetime) -> tuple[datetime | None, str]:
+    """Until when tokens that were signed before `moment` are about."""
+    last = PerformanceToken.objects.filter(created_at__lt=moment).aggregate(last=Max("expires_at"))["last"]
+    return max(moment, last or moment), "Until then tokens of the old secret are about."
 
 
 rotation.register(
@@ -35,5 +75,6 @@ setup.register(
             "PERFORMANCE_PUBLIC_KEY": lambda: secrets.token_urlsafe(20),
         },
         make_rows=make_rows,
+        make_demo_data=make_demo_data,
     )
 )

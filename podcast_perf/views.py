@@ -13,12 +13,19 @@ from rest_framework.viewsets import ViewSetMixin
 from podcast_perf import dialect, schema, services
 from podcast_perf.services import Holder
 from tokens.core import throttling
-from tokens.core.errors import AlreadyExists, Invalid, InvalidCredential, NotConfigured
+from tokens.core.errors import AlreadyExists, Invalid, InvalidCredential
 from tokens.core.http import API, NotFoundAPI, actor_of, client_address, request_id
 
 log = logging.getLogger(__name__)
 
 LISTENER_HOURS = re.compile(r"([1-9][0-9]{0,4})h?")
+
+
+class SecretMissing(APIException):
+    """There is no `PERFORMANCE_SECRET_KEY`."""
+
+    status_code = 500
+    default_detail = "Secret key not configured"
 
 
 class StoringFailed(APIException):
@@ -61,10 +68,10 @@ class TokenViewSet(ViewSetMixin, API):
     def judge(self, request: Request) -> tuple[Holder | None, str | None]:
         """The documented checks in their order: who asks (None: a listener), for how many hours (None: the default).
 
-        Raises `NotConfigured` and `Invalid`.
+        Raises `SecretMissing` and `Invalid`.
         """
         if not settings.PERFORMANCE_SECRET_KEY:
-            raise NotConfigured("Secret key not configured")
+            raise SecretMissing
         header = request.META.get("HTTP_X_PUB_KEY")
         if header is None and settings.PERFORMANCE_LISTENER_TOKENS:
             hours = listener_hours(request.query_params.get("expiresIn"))

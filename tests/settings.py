@@ -14,6 +14,7 @@ os.environ |= {
     "TOKENS_SECRET_KEY": "a-tokens-secret-for-tests-of-32-bytes-or-more",
     "EDI_JWT_PRIVATE_KEY_PATH": str(DATA / "edi.pem"),
     "PASTA_PRIVATE_KEY_PATH": str(DATA / "pasta.pem"),
+    "PASTA_TTL_ROUNDING_SECONDS": "0",
     "HTTPS_ONLY": "false",
     "MAX_FAILURES": "0",
     "MAX_UNAUTHENTICATED": "0",

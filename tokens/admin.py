@@ -1,37 +1,47 @@
 """The admin of named tokens, of the audit log, and of the operators themselves."""
 
+from datetime import timedelta
 from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
-from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.admin import ModelAdmin, StackedInline
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from tokens import services
+from tokens import operators, services
 from tokens.core.admin import AuditEventAdmin, CredentialAdmin, operator
-from tokens.models import AuditEvent, NamedToken
+from tokens.core.errors import RegistryError
+from tokens.core.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON
+from tokens.models import AuditEvent, NamedToken, Operator, OperatorPolicy
 
 admin.site.register(AuditEvent, AuditEventAdmin)
-admin.site.unregister([User, Group, AccessAttempt, AccessFailureLog, AccessLog])
+admin.site.unregister([User, Group, AccessAttempt, AccessFailureLog, AccessLog, TOTPDevice])
 
 
 @admin.register(NamedToken)
 class NamedTokenAdmin(CredentialAdmin):
     """Named tokens."""
 
-    list_display = ("name", "shown_state", "can_write", "created_at", "expires_at", "last_used_at")
+    add_words = "Mint a named token"
+    icon = "badge"
+    verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
+    list_display = ("name", "shown_state", "shown_writing", "shown_created", "shown_expiry", "shown_use")
     search_fields = ("name",)
-    fields = ("name", "can_write", "is_active", "expires_at")
+    search_help_text = "Begins with: name"
+    fields = ("name", "can_write", "is_active", "expires_at", "allowed_networks")
+    facts = ("shown_state", "shown_created", "shown_use", "shown_rotation")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: NamedToken | None = None) -> tuple[str, ...]:
-        """A name stays; of a revoked token everything does."""
-        if obj is None:
-            return ()
-        return ("name",) if obj.revoked_at is None else tuple(self.fields)
+    @display(description="May", label={"read and write": "primary", "read": "info"})
+    def shown_writing(self, row: NamedToken) -> str:
+        """What it may do."""
+        return "read and write" if row.can_write else "read"
 
     def add(self, request: HttpRequest, form: Any) -> tuple[NamedToken, str]:
         """Mint it."""
@@ -42,27 +52,172 @@ class NamedTokenAdmin(CredentialAdmin):
         """Update it."""
         services.update(row.name, actor=operator(request), **changes)
 
+    def rotate(self, request: HttpRequest, row: NamedToken, grace: timedelta) -> str:
+        """Give it a new value."""
+        return services.rotate(row.name, actor=operator(request), grace=grace).value
+
     def example(self, request: HttpRequest, secret: str) -> str:
         """List the tokens with it."""
         return f"curl {request.build_absolute_uri('/_/token')} -H 'Authorization: Bearer {secret}'"
 
 
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+WORDS = {
+    "username": ("Name", "Letters, digits and @ . + - _"),
+    "is_active": ("May sign in", "Switch this off when somebody leaves."),
+    "is_superuser": ("Superuser", "May do everything, and manages operators."),
+    "groups": ("Roles", ""),
+}
+
+
+class PolicyInline(StackedInline):
+    """What a superuser demands of an operator."""
+
+    model = OperatorPolicy
+    can_delete = False
+    verbose_name_plural = "Demands"
+
+
+class SuperuserAdmin(ModelAdmin):
+    """What superusers alone see and change, and nobody deletes: history names it."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Superusers."""
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers."""
+        return self.has_module_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Superusers."""
+        return self.has_module_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers."""
+        return self.has_module_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: one who leaves is switched off."""
+        return False
+
+
+@admin.register(Operator)
+class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
     """Operators."""
 
+    add_words = "Add an operator"
+    list_title = "Operators"
+    icon = "manage_accounts"
+    is_listed = True
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    inlines = (PolicyInline,)
+    list_display = ("username", "is_active", "is_superuser", "shown_roles", "shown_factor", "last_login")
+    list_filter = ("is_active", "is_superuser", "groups")
+    search_fields = ("username", "email")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password", "email")}),
+        (
+            "May",
+            {
+                "fields": ("is_active", "is_superuser", "groups"),
+                "description": "Viewers look. Issuers mint, rotate, extend, switch off and on. Security revokes, "
+                "locks and reads the audit log. Superusers do all of it and manage operators.",
+            },
+        ),
+        ("Signing in", {"fields": ("shown_factor", "last_login")}),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
+    readonly_fields = ("shown_factor", "last_login")
+    actions = ("forget_second_factor",)
 
+    @display(description="Roles")
+    def shown_roles(self, row: Operator) -> str:
+        """What they may do."""
+        return "everything" if row.is_superuser else ", ".join(group.name for group in row.groups.all()) or "nothing"
 
-@admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    """Groups of operators."""
+    @display(description="Second factor", label={"on": "success", "demanded": "warning", "off": "info"})
+    def shown_factor(self, row: Operator) -> str:
+        """Whether signing in takes a code."""
+        if getattr(row, "has_device", None) if hasattr(row, "has_device") else row.has_second_factor:
+            return "on"
+        return "demanded" if operators.must_have_second_factor(row) else "off"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With their roles and devices."""
+        devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+        return super().get_queryset(request).prefetch_related("groups").annotate(has_device=Exists(devices))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Groups as boxes to tick."""
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups" and field is not None:
+            field.widget = UnfoldAdminCheckboxSelectMultipleWidget(choices=field.choices)
+            field.help_text = ""
+        return field
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """The boxes, in the operators' words."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name in WORDS:
+            field.label, field.help_text = WORDS[db_field.name]
+        return field
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Demands are made of operators that there are."""
+        return self.inlines if obj else ()
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """The form, in the operators' words."""
+        title = "Operator" if object_id else self.add_words
+        return super().changeform_view(request, object_id, form_url, {"title": title, **(extra_context or {})})
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The list."""
+        return super().changelist_view(request, {"title": "Operators", **(extra_context or {})})
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        """Note what is stored before anything is."""
+        if change:
+            request.META["registry.before"] = operators.snapshot(form.instance.pk)
+        return super().save_form(request, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Record it when all is stored. Whoever is added here is to use the admin."""
+        super().save_related(request, form, formsets, change)
+        before = request.META.pop("registry.before", None)
+        what = operators.Action.UPDATE if change else operators.Action.ADD
+        operators.record(what, form.instance.pk, actor=operator(request), before=before)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Whoever is added here is to use the admin."""
+        obj.is_staff = obj.is_staff or not change
+        super().save_model(request, obj, form, change)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """A password that was set for somebody, besides Django's own log."""
+        if request.path.endswith("/password/"):
+            operators.record(operators.Action.CHANGE_PASSWORD, obj.pk, actor=operator(request))
+        return super().log_change(request, obj, message)
+
+    @admin.action(description="Forget the second factor (a lost phone)")
+    def forget_second_factor(self, request: HttpRequest, queryset: Any) -> None:
+        """Let operators sign in without, and set up another."""
+        for row in queryset:
+            try:
+                operators.switch_off_second_factor(row, actor=operator(request))
+            except RegistryError as exc:
+                messages.error(request, f"{row}: {exc}")
+            else:
+                messages.success(request, f"The second factor of {row} is off.")
 
 
 @admin.register(AccessAttempt, AccessFailureLog, AccessLog)
-class SignInAdmin(ModelAdmin):
+class SignInAdmin(SuperuserAdmin):
     """What the lockout has seen, read-only but for attempts, whose deletion ends a lockout."""
 
     list_display = ("attempt_time", "username", "ip_address", "user_agent")
@@ -76,3 +231,7 @@ class SignInAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Written by the lockout alone."""
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Attempts alone."""
+        return self.model is AccessAttempt and self.has_module_permission(request)

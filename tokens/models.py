@@ -4,11 +4,13 @@ import uuid
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.contrib.auth.models import User
 from django.db import models
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tokens.core.models import AuditEvent, RotatableCredential, no_controls
+from tokens.core.models import AuditEvent, DailyCount, Recorded, RotatableCredential, no_controls, prefix_index
 
-__all__ = ["AuditEvent", "NamedToken"]
+__all__ = ["AuditEvent", "DailyCount", "NamedToken", "Operator", "OperatorPolicy"]
 
 
 ISSUER = "token"
@@ -28,6 +30,7 @@ class NamedToken(RotatableCredential):
 
     class Meta(RotatableCredential.Meta):
         ordering = ["id"]
+        indexes = [*RotatableCredential.Meta.indexes, prefix_index("name", name="namedtoken_prefix")]
         constraints = [
             models.UniqueConstraint(
                 fields=["name"],
@@ -48,3 +51,50 @@ class NamedToken(RotatableCredential):
     def shown_expiry(self) -> datetime:
         """The expiry as `/_/token` documents it: `updated_at` for a token that does not expire."""
         return self.expires_at or self.updated_at
+
+
+class Operator(Recorded, User):
+    """Somebody who signs in to the admin: Django's user, whose changes and sign-ins are audited."""
+
+    kind = "operator"
+    audit_fields: ClassVar[tuple[str, ...]] = (
+        *("username", "is_active", "is_staff", "is_superuser", "roles"),
+        *("has_second_factor", "must_have_second_factor"),
+    )
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        ordering = ["username"]
+
+    @property
+    def roles(self) -> list[str]:
+        """The names of the groups that say what this operator may do."""
+        return sorted(self.groups.values_list("name", flat=True))
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether this operator has switched the second factor on."""
+        return bool(TOTPDevice.objects.filter(user_id=self.pk, confirmed=True).exists())
+
+    @property
+    def must_have_second_factor(self) -> bool:
+        """Whether a superuser demands the second factor of this operator."""
+        return OperatorPolicy.objects.filter(user_id=self.pk, must_have_second_factor=True).exists()
+
+
+class OperatorPolicy(models.Model):
+    """What a superuser demands of one operator."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="policy")
+    first_password = models.CharField(max_length=64, blank=True, editable=False)
+    must_have_second_factor = models.BooleanField(
+        "demand a second factor", default=False, help_text="Nothing but setting one up is possible without it."
+    )
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = "demand"
+
+    def __str__(self) -> str:
+        return f"Demands on {self.user}"

@@ -151,7 +151,7 @@ def listing(*, after: str | None = None, cursor: int = 0, limit: int | None = No
 
 def find(raw: str) -> NamedToken | None:
     """The token whose value is or was `raw`, in whatever state. Raises `InvalidCredential` for what is not ours."""
-    subject = _subject(raw)
+    subject, _ = _read(raw)
     return NamedToken.objects.filter(Q(subject=subject) | Q(previous_fingerprint=subject)).first()
 
 
@@ -161,22 +161,23 @@ def verify(raw: str, now: datetime) -> Description:
     What was not signed here costs a look-up like any other, so that the time tells nothing.
     """
     try:
-        subject = _subject(raw)
+        subject, issued_at = _read(raw)
     except InvalidCredential:
-        subject = str(uuid.uuid4())
+        subject, issued_at = str(uuid.uuid4()), 0
     token = NamedToken.objects.filter(NamedToken.presented(subject, now=now)).first()
     if token is None or not token.is_usable(now=now):
         raise InvalidCredential("The token is not usable.")
     is_previous = str(token.subject) != subject
-    ends = [token.expires_at, token.previous_valid_until if is_previous else None]
+    ends_at = token.ends_at(is_previous=is_previous)
     claims: dict[str, Any] = {
-        **token.claims(),
         "sub": subject,
+        "iat": issued_at,
+        "iss": ISSUER,
         "scope": "read write" if token.can_write else "read",
         "client_id": token.name,
     }
-    if any(ends):
-        claims["exp"] = int(min(filter(None, ends)).timestamp())
+    if ends_at is not None:
+        claims["exp"] = int(ends_at.timestamp())
     return Description(NamedToken.kind, "Bearer", claims, row=token, is_previous=is_previous)
 
 
@@ -209,14 +210,14 @@ def _allowed(expires_at: datetime | None, *, now: datetime) -> datetime | None:
     return lifecycle.check_lifetime(expires_at, maximum, field="expiration_date", now=now)
 
 
-def _subject(raw: str) -> str:
-    """The `sub` of a genuine value, in its one spelling."""
+def _read(raw: str) -> tuple[str, int]:
+    """The `sub`, in its one spelling, and the `iat` (seconds) of a genuine value. Raises `InvalidCredential`."""
     claims = ring().verify(raw)
     if claims.get("iss") != ISSUER:
         raise InvalidCredential("The token was not issued here.")
     try:
-        return str(uuid.UUID(claims.get("sub")))
-    except (TypeError, ValueError, AttributeError):
+        return str(uuid.UUID(claims.get("sub"))), int(claims.get("iat", 0))
+    except (TypeError, ValueError, AttributeError, OverflowError):
         raise InvalidCredential("The token has no subject.") from None
 
 

@@ -5,13 +5,15 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Max, Q
+from django.utils import timezone
 
 from tokens import services
 from tokens.core import rotation, setup
 from tokens.core.audit import SYSTEM
-from tokens.core.setup import Made, Run
-from tokens.models import NamedToken
+from tokens.core.models import digest
+from tokens.core.setup import Made, Run, life, store
+from tokens.models import NamedToken, OperatorPolicy
 
 FIRST_OPERATOR = "admin"
 FIRST_TOKEN = "first"  # noqa: S105 — a name
@@ -23,7 +25,8 @@ def make_rows(run: Run) -> list[Made]:
     users = get_user_model().objects
     if not users.filter(is_superuser=True).exists():
         password = secrets.token_urlsafe(12)
-        users.create_superuser(FIRST_OPERATOR, password=password)
+        first = users.create_superuser(FIRST_OPERATOR, password=password)
+        OperatorPolicy.objects.create(user=first, first_password=digest(first.password))
         made.append(Made(f"Admin {run.base_url}/admin/ — operator {FIRST_OPERATOR}, password", password))
     if not NamedToken.objects.exists():
         minted = services.mint(FIRST_TOKEN, actor=SYSTEM)
@@ -32,12 +35,29 @@ def make_rows(run: Run) -> list[Made]:
     return made
 
 
-def old_values(rotated_at: datetime) -> tuple[datetime | None, str]:
-    """Until when values of the old secret are about: they never expire, so until the last token has a new one."""
-    signed_before = Q(rotated_at__isnull=True, created_at__lt=rotated_at) | Q(rotated_at__lt=rotated_at)
-    count = NamedToken.objects.filter(signed_before, revoked_at__isnull=True).count()
+def make_demo_data(count: int) -> None:
+    """Named tokens."""
+    now, begin = timezone.now(), NamedToken.objects.count()
+    words = ("deploy", "backup", "ci", "grafana", "sync", "report", "billing", "search", "import", "export")
+    rows = (
+        NamedToken(
+            name=f"{words[number % 10]}-{number:06}", can_write=number % 3 > 0, updated_at=now, **life(number, now=now)
+        )
+        for number in range(begin, begin + count)
+    )
+    store(rows, services.Action.MINT, NamedToken)
+
+
+def old_values(moment: datetime) -> tuple[datetime | None, str]:
+    """Until when values that were signed before `moment` are about.
+
+    They never expire: until the last token has a new value, and the grace of the one before is over.
+    """
+    tokens = NamedToken.objects.filter(revoked_at__isnull=True)
+    count = tokens.filter(Q(rotated_at__isnull=True, created_at__lt=moment) | Q(rotated_at__lt=moment)).count()
     if not count:
-        return rotated_at, ""
+        grace = tokens.aggregate(last=Max("previous_valid_until"))["last"]
+        return max(moment, grace or moment), "Until then servers and graces may need it."
     return None, f"{count} named tokens have values of the old secret; it can go when they were rotated or revoked."
 
 
@@ -51,5 +71,6 @@ setup.register(
             "TOKENS_SECRET_KEY": lambda: secrets.token_urlsafe(32),
         },
         make_rows=make_rows,
+        make_demo_data=make_demo_data,
     )
 )

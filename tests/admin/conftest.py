@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
-from django.contrib.auth.models import Group as OperatorGroup
 from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
@@ -22,6 +21,7 @@ from tests.factories import (
 )
 from tokens.core import audit
 from tokens.core.audit import SYSTEM
+from tokens.models import Operator
 from tokens.services import Action
 
 ATTEMPT = {"username": "jane", "ip_address": "192.0.2.1", "user_agent": "curl", "path_info": "/admin/login/"}
@@ -55,9 +55,8 @@ def secrets_and_rows(operator: User) -> tuple[list[str], dict[str, Model]]:
         key,
         key.owner,
         key.group,
-        operator,
+        Operator.objects.get(pk=operator.pk),
         audit.record(Action.MINT, token, actor=SYSTEM),
-        OperatorGroup.objects.create(name="support"),
         AccessAttempt.objects.create(**ATTEMPT, get_data="", post_data="password=hunter2", failures_since_start=1),
         AccessFailureLog.objects.create(**ATTEMPT),
         AccessLog.objects.create(**ATTEMPT, attempt_time=timezone.now()),

@@ -29,9 +29,10 @@ KINDS = {
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def act(browser, kind, action, *rows):
-    selected = {"action": action, "_selected_action": [row.pk for row in rows]}
-    return browser.post(reverse(f"admin:{kind}_changelist"), selected, follow=True)
+def act(browser, kind, action, *rows, **answers):
+    """Do a verb to rows: `action` is its name and `_selected`."""
+    asked = {"id": [row.pk for row in rows], "reason": "found in a repository", **answers}
+    return browser.post(reverse(f"admin:{kind}_verb", args=[action.removesuffix("_selected")]), asked, follow=True)
 
 
 def change(browser, kind, row, **fields):
@@ -165,7 +166,7 @@ def test_ends_all_tokens_of_a_profile(admin, api, snapshot):
     key = ApiKeyFactory()
     pair = api.call("POST", "/auth/v1/key", {"key": secret_of(key)}).json()
     body = {"pasta-token": pair["pasta-token"], "edi-token": pair["edi-token"]}
-    act(admin, "edi_auth_profile", "end_tokens_of_selected", key.owner)
+    act(admin, "edi_auth_profile", "end_tokens_selected", key.owner)
     snapshot.renew()
     assert api.call("POST", "/auth/v1/token/refresh", body).status_code == 403
 

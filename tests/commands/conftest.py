@@ -1,7 +1,8 @@
 """Runs a command the way `manage.py` does, and catches what it prints and its exit code."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,14 @@ def manage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return Outcome(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """The usual mask for new files, which hides nothing from others to read; put back whatever a command sets."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 
 @pytest.fixture
-def paths(settings, tmp_path):
+def paths(settings, tmp_path, umask):
     """Where the two keys belong, in a folder that does not exist."""
     settings.EDI_JWT_PRIVATE_KEY_PATH = tmp_path / "keys" / "edi.pem"
     settings.PASTA_PRIVATE_KEY_PATH = tmp_path / "keys" / "pasta.pem"

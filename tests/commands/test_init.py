@@ -19,7 +19,7 @@ SECRETS = ("SECRET_KEY", "TOKENS_SECRET_KEY", "PERFORMANCE_SECRET_KEY", "PERFORM
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, umask):
     """A fresh checkout: no `.env`, no secret in the environment, no key file, no folder for data."""
     for name in SECRETS:
         monkeypatch.delenv(name)

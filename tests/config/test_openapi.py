@@ -65,7 +65,8 @@ def test_describes_every_documented_route(schema):
 
 def test_describes_every_route_of_the_apis(schema):
     described = {(path, method) for path, operations in schema["paths"].items() for method in operations}
-    routes = {(f"/{pattern.pattern}", pattern.callback) for pattern in flattened(get_resolver().url_patterns)}
+    patterns = flattened(get_resolver().url_patterns)
+    routes = {(re.sub(r"<\w+:(\w+)>", r"{\1}", f"/{pattern.pattern}"), pattern.callback) for pattern in patterns}
     served = {
         (path, method) for path, view in routes for method in getattr(view, "actions", None) or {} if method != "head"
     }

@@ -81,6 +81,13 @@ def test_speaks_the_dialect_of_the_api_where_it_has_no_route(method, path, keys)
     assert set(answer.json()) == keys
 
 
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/_/token", "/token", "/auth/v1/ping", "/admin/login/"])
+def test_sends_no_body_for_head(path):
+    get, head = request("GET", path), request("HEAD", path)
+    assert (head.status, head.body) == (get.status, b"")
+    assert head.header("Content-Type") == get.header("Content-Type")
+
+
 def test_asks_no_api_client_for_a_host_that_is_allowed():
     assert request("GET", "/auth/v1/ping", HTTP_HOST="registry.internal").body == b"pong"
 

@@ -85,3 +85,14 @@ def test_says_which_field_is_missing():
     with pytest.raises(ValidationError) as refused:
         Strict().run_validation({})
     assert problem_of(refused.value).message == "text: is required."
+
+
+@pytest.mark.parametrize("value", ["\ud800", "a\udfff", "ä\udc80"])
+def test_refuses_half_a_character(value):
+    assert complaint({"text": value}) == "text: must not contain halves of characters."
+    assert complaint({"prose": value}) == "prose: must not contain halves of characters."
+
+
+@pytest.mark.parametrize("code", [*range(1, 0x20), *range(0x7F, 0xA0)])
+def test_refuses_every_control_character(code):
+    assert complaint({"text": chr(code)}) == "text: must not contain control characters."

@@ -262,7 +262,7 @@ def test_names_the_methods_of_a_route(path, allowed):
         (errors.Forbidden("locked"), 403, "locked"),
         (errors.NotFound("nothing"), 404, "nothing"),
         (errors.AlreadyExists("taken"), 409, "taken"),
-        (errors.NotConfigured("X is not set."), 500, "X is not set."),
+        (errors.NotConfigured("X is not set."), 500, "The server is not configured for this call."),
         (errors.Unavailable("away"), 503, "The registry cannot be reached at the moment; try again."),
         (OperationalError("host secret-host"), 503, "The registry cannot be reached at the moment; try again."),
         (DatabaseError("secret"), 500, "Internal server error"),

@@ -56,6 +56,7 @@ def loop(monkeypatch):
             if not left:
                 raise Stop
 
+        monkeypatch.setattr(revocations, "_count", lambda: None)
         monkeypatch.setattr(revocations, "connection", fake)
         monkeypatch.setattr(revocations, "time", SimpleNamespace(sleep=pause, monotonic=lambda: 0.0))
         monkeypatch.setattr(Snapshot, "renew", lambda self: renew())

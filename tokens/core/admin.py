@@ -1,21 +1,32 @@
-"""The admin of every credential: masked columns, minting with the secret shown once, revoking. No deletion."""
+"""The admin of every credential: lists, minting with the secret shown once, verbs, timelines, exports. No deletion."""
 
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, cast
 
-from django.contrib import admin, messages
+from django.contrib import messages
+from django.contrib.admin import SimpleListFilter
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import display
 
-from tokens.core import kinds
-from tokens.core.audit import Actor
+from tokens.core import listing
 from tokens.core.errors import RegistryError
-from tokens.core.http import client_address, request_id
+from tokens.core.forms import NetworksField
+from tokens.core.listing import CappedPaginator, ExpiryFilter, StateFilter, moment
 from tokens.core.models import AuditEvent, Credential, State
+from tokens.core.verbs import REVOKE, Verb, operator
+
+__all__ = ["AuditEventAdmin", "CredentialAdmin", "RegistryAdmin", "operator"]
 
 STATE_COLOURS = {
     State.ACTIVE: "success",
@@ -25,47 +36,89 @@ STATE_COLOURS = {
     State.EXPIRED: "danger",
     State.REVOKED: "danger",
 }
+Minted = tuple[Model, str]
 
 
-def operator(request: HttpRequest) -> Actor:
-    """The signed-in operator, as the audit log names them."""
-    return Actor(
-        kind="operator",
-        channel="admin",
-        id=str(request.user.pk),
-        label=request.user.get_username(),
-        address=client_address(request),
-        request_id=request_id(request),
-    )
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Credentials by what they are now."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """All states."""
-        return [(state.value, state.label) for state in State]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """The rows in the state that was chosen."""
-        state = self.value()
-        return queryset.in_state(State(state)) if state in State.values else queryset
-
-
-class RegistryAdmin(ModelAdmin):
-    """An admin that writes through services alone.
-
-    A subclass implements `add` and `change`; either may raise a `RegistryError`, which the operator sees as a message.
-    """
+class ListAdmin(ModelAdmin):
+    """Lists that do not count all their rows, are searched by how a text begins, and can be taken away as a file."""
 
     actions_on_bottom = False
     list_per_page = 50
+    list_max_show_all = 0
+    list_filter_submit = False
     show_full_result_count = False
+    paginator = CappedPaginator
+    ordering: Sequence[str] = ("-id",)
+    list_after_template = "admin/registry/exports.html"
+    list_title = ""
+    icon = "key"
+    export_formats: ClassVar[tuple[str, ...]] = ("csv", "json")
+    documents: Any = staticmethod(listing.exported)
 
-    def add(self, request: HttpRequest, form: Any) -> tuple[Model, str]:
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """The rows of which a search field begins with the term."""
+        term = search_term.strip()
+        return (listing.search(queryset, self.get_search_fields(request), term) if term else queryset), False
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages of the model, and the exports of its list."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        export = path("export/<slug:format>/", self.admin_site.admin_view(self.export_view), name=name)
+        return [export, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, format: str) -> HttpResponse:
+        """All rows that the list's filters and search leave, as a file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if format not in self.export_formats:
+            raise Http404
+        rows = self.get_changelist_instance(request).get_queryset(request).order_by("pk").iterator(chunk_size=1000)
+        return cast(HttpResponse, self._exported(rows, format))
+
+    def _exported(self, rows: Iterable[Any], format: str) -> Any:
+        name = str(self.opts.verbose_name_plural).replace(" ", "-")
+        return listing.export(rows, format=format, name=name, documents=self.documents)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The exports of a selection."""
+        exports = {
+            f"export_{name}": (self.export_action(name), f"export_{name}", f"Export as {name.upper()}")
+            for name in self.export_formats
+        }
+        return {} if "_popup" in request.GET else exports
+
+    def export_action(self, format: str) -> Any:
+        """The action that exports a selection, as Django calls it."""
+
+        def action(_admin: Any, _request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+            return self._exported(queryset.order_by("pk").iterator(chunk_size=1000), format)
+
+        return action
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, under its own name."""
+        title = self.list_title or str(self.opts.verbose_name_plural)
+        context = {"title": f"{title[:1].upper()}{title[1:]}", "export_formats": self.export_formats}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes: what was handed out stays on record."""
+        return False
+
+
+class RegistryAdmin(ListAdmin):
+    """An admin that writes through services alone.
+
+    A subclass implements `add` and `change`, and what its `verbs` call; any may raise a `RegistryError`, which the
+    operator sees as a message.
+    """
+
+    add_words = ""
+    verbs: ClassVar[Sequence[Verb]] = ()
+    change_form_outer_before_template = "admin/registry/verbs.html"
+    change_form_outer_after_template = "admin/registry/timeline.html"
+
+    def add(self, request: HttpRequest, form: Any) -> Minted:
         """Make what the form asks for; return the row and its secret, empty for what has none."""
         raise NotImplementedError
 
@@ -73,9 +126,26 @@ class RegistryAdmin(ModelAdmin):
         """Change the fields of `row` that the form changed."""
         raise NotImplementedError
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes: what was handed out stays on record."""
-        return False
+    def rotate(self, request: HttpRequest, row: Any, grace: timedelta) -> str:
+        """Give `row` a new secret and return it."""
+        raise NotImplementedError
+
+    def set_locked(self, request: HttpRequest, row: Any, is_locked: bool, reason: str) -> None:
+        """Lock or unlock `row`."""
+        raise NotImplementedError
+
+    def end_tokens(self, request: HttpRequest, row: Any, reason: str) -> None:
+        """End all tokens of `row`."""
+        raise NotImplementedError
+
+    def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
+        """What `verb` will stop or change, counted, one sentence each."""
+        return []
+
+    def may(self, request: HttpRequest, verb: Verb) -> bool:
+        """Whether the operator has the permission of `verb`."""
+        codename = get_permission_codename(verb.permission, self.opts)
+        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Call the service."""
@@ -88,27 +158,174 @@ class RegistryAdmin(ModelAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing: the service has stored relations with the row."""
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show what a service refuses as a message."""
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """Nothing: the service has written the audit log."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """Nothing: the service has written the audit log."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """The form, with the verbs above it and the timeline below; what a service refuses is a message."""
+        context = self._context_of(request, object_id) if object_id else {"title": self.add_words, "subtitle": None}
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
         except RegistryError as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(request.get_full_path())
 
+    def _context_of(self, request: HttpRequest, object_id: str) -> dict[str, Any]:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return {}
+        offered = [verb for verb in self.verbs if self.may(request, verb) and verb.applies(row)]
+        context: dict[str, Any] = {
+            "title": str(row),
+            "subtitle": None,
+            "offered": offered,
+            "verbs_url": self._url("verb", "VERB"),
+        }
+        if request.user.has_perm("tokens.view_auditevent"):
+            context["timeline"] = AuditEvent.objects.filter(listing.about(row))[:20]
+            context["audit_url"] = f"{reverse('admin:tokens_auditevent_changelist')}?about={row.kind}:{row.pk}"
+        return context
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages of the model, and one for each verb."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_verb"
+        verb = path("verbs/<slug:name>/", self.admin_site.admin_view(self.verb_view), name=name)
+        return [verb, *super().get_urls()]
+
+    def _url(self, page: str, *arguments: Any) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=arguments)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """What happened to a row is in the audit log."""
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return redirect(f"{reverse('admin:tokens_auditevent_changelist')}?about={row.kind}:{row.pk}")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The verbs that the operator may use, and the exports."""
+        if "_popup" in request.GET:
+            return {}
+        offered = {
+            f"{verb.name}_selected": (self.verb_action(verb), f"{verb.name}_selected", verb.label)
+            for verb in self.verbs
+            if self.may(request, verb)
+        }
+        return offered | super().get_actions(request)
+
+    def verb_action(self, verb: Verb) -> Any:
+        """The action that asks about a selection, as Django calls it."""
+
+        def action(_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+            rows = list(queryset[: verb.max_selected + 1])
+            if len(rows) > verb.max_selected:
+                messages.error(request, f"{verb.label}: at most {verb.max_selected} at once. Narrow the list down.")
+                return None
+            return self._ask(request, verb, rows, verb.form())
+
+        return action
+
+    def verb_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """The page that asks before a verb is done, and does it when it comes back."""
+        verb = next((verb for verb in self.verbs if verb.name == name), None)
+        if verb is None:
+            raise Http404
+        if not self.may(request, verb):
+            raise PermissionDenied
+        given = request.POST if request.method == "POST" else request.GET
+        ids = [raw for raw in given.getlist("id") if raw.isascii() and raw.isdecimal() and len(raw) < 19]
+        rows = list(self.get_queryset(request).filter(pk__in=ids[: verb.max_selected]))
+        if not rows:
+            messages.error(request, "Nothing was selected.")
+            return HttpResponseRedirect(self._url("changelist"))
+        if request.method != "POST":
+            return self._ask(request, verb, rows, verb.form())
+        form = verb.form(request.POST)
+        return (
+            self._do(request, verb, rows, form.cleaned_data)
+            if form.is_valid()
+            else self._ask(request, verb, rows, form)
+        )
+
+    def _ask(self, request: HttpRequest, verb: Verb, rows: list[Any], form: Any) -> HttpResponse:
+        some = [row for row in rows if verb.applies(row)]
+        what = str(rows[0]) if len(rows) == 1 else f"{len(rows)} {self.opts.verbose_name_plural}"
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{verb.label}: {what}",
+            "opts": self.opts,
+            "verb": verb,
+            "rows": rows,
+            "listed": rows[:20],
+            "unlisted": max(len(rows) - 20, 0),
+            "skipped": len(rows) - len(some),
+            "consequences": self.consequences(verb, some),
+            "form": form,
+            "verb_url": self._url("verb", verb.name),
+            "back_url": self._url("change", rows[0].pk) if len(rows) == 1 else self._url("changelist"),
+        }
+        return TemplateResponse(request, "admin/registry/ask.html", context)
+
+    def _do(self, request: HttpRequest, verb: Verb, rows: list[Any], data: dict[str, Any]) -> HttpResponse:
+        count, minted = 0, []
+        for row in rows:
+            if not verb.applies(row):
+                continue
+            try:
+                secret = verb.do(self, request, row, data)
+            except RegistryError as exc:
+                messages.error(request, f"{row}: {exc}")
+                continue
+            count += 1
+            if secret:
+                minted.append((row, secret))
+        if minted:
+            return self._shown_once(request, minted, done=verb.done.lower())
+        what = str(rows[0]) if count == 1 and len(rows) == 1 else str(count)
+        (messages.success if count else messages.warning)(request, f"{verb.done} {what}.")
+        return HttpResponseRedirect(self._url("change", rows[0].pk) if len(rows) == 1 else self._url("changelist"))
+
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """The page that shows the secret, once; it is stored nowhere, and gone when the page is left or reloaded."""
         secret = request.META.pop("registry.secret", "")
-        if not secret:
-            return super().response_add(request, obj, post_url_continue)
+        if secret:
+            return self._shown_once(request, [(obj, secret)], done="minted")
+        messages.success(request, f"Added {obj}.")
+        return HttpResponseRedirect(self._url("change", obj.pk))
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Back to the row."""
+        messages.success(request, f"Saved {obj}.")
+        return HttpResponseRedirect(self._url("change", obj.pk))
+
+    def _shown_once(self, request: HttpRequest, minted: list[Minted], *, done: str) -> HttpResponse:
+        shown = [
+            {
+                "object": row,
+                "secret": secret,
+                "example": self.example(request, secret) if len(minted) == 1 else "",
+                "url": self._url("change", row.pk),
+            }
+            for row, secret in minted
+        ]
+        words = self.opts.verbose_name if len(minted) == 1 else self.opts.verbose_name_plural
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{self.opts.verbose_name} minted".capitalize(),
+            "title": f"{str(words)[:1].upper()}{str(words)[1:]} {done}",
             "opts": self.opts,
-            "object": obj,
-            "secret": secret,
-            "example": self.example(request, secret),
-            "change_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk]),
+            "shown": shown,
+            "leave_url": shown[0]["url"] if len(shown) == 1 else self._url("changelist"),
+            **shown[0],
         }
         response = TemplateResponse(request, "admin/shown_once.html", context)
         response["Cache-Control"] = "no-store"
@@ -122,32 +339,162 @@ class RegistryAdmin(ModelAdmin):
 class CredentialAdmin(RegistryAdmin):
     """The admin of one kind of credential."""
 
-    list_filter: ClassVar[Any] = (StateFilter,)
-    actions: ClassVar[Any] = ("revoke_selected",)
-    date_hierarchy = None
+    list_filter: ClassVar[Any] = (StateFilter, ExpiryFilter)
+    sortable_by: Sequence[str] = ("name", "created_at", "shown_created")
+    verbs: ClassVar[Sequence[Verb]] = (REVOKE,)
+    facts: Sequence[str] = ("shown_state", "shown_created")
+    kept: Sequence[str] = ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        """What the form asks, and of a row what is known about it."""
+        return self.fields if obj is None else (*self.facts, *self.fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        """The facts, and what is `kept` as it was minted; of a revoked credential everything."""
+        if obj is None:
+            return self.readonly_fields
+        kept = self.kept if obj.revoked_at is None else self.fields
+        return tuple(dict.fromkeys((*self.readonly_fields, *self.facts, *kept)))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Networks as text with commas."""
+        if db_field.name == "allowed_networks":
+            return NetworksField(
+                required=False,
+                help_text="Where it may be used from, such as 192.0.2.0/24, 2001:db8::1. Empty: anywhere.",
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
+        """How many work now and will not any more."""
+        now = timezone.now()
+        usable = [row for row in rows if row.is_usable(now=now)]
+        recent = [row for row in rows if row.last_used_at is not None and row.last_used_at > now - timedelta(days=1)]
+        if not verb.is_ending:
+            return []
+        return [
+            f"{len(usable)} of {len(rows)} can be used now, and will stop working at once."
+            if usable
+            else "None of them can be used now.",
+            *([f"{len(recent)} used within the last 24 hours: somebody will notice."] if recent else []),
+        ]
 
     @display(description="State", label=STATE_COLOURS)
     def shown_state(self, row: Credential) -> State:
         """The state as a coloured label."""
         return row.state_at(timezone.now())
 
-    @action(description="Revoke for good", permissions=["change"])
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Revoke the selected credentials."""
-        revoke = kinds.get(self.model.kind).revoke
-        for row in queryset:
-            revoke(row, operator(request), "")
-        messages.success(request, f"Revoked {len(queryset)}.")
+    @display(description="Owner")
+    def shown_owner(self, row: Credential) -> str:
+        """Who it belongs to."""
+        return row.owner_label or "-"
+
+    @display(description="Key")
+    def shown_key(self, row: Any) -> SafeString:
+        """The first characters of the secret."""
+        return format_html("<code>{}…</code>", row.preview)
+
+    @display(description="Created", ordering="created_at")
+    def shown_created(self, row: Credential) -> SafeString | str:
+        """When it was minted."""
+        return moment(row.created_at, never="")
+
+    @display(description="Expires")
+    def shown_expiry(self, row: Credential) -> SafeString | str:
+        """When it ends."""
+        return moment(row.expires_at, never="never")
+
+    @display(description="Last used")
+    def shown_use(self, row: Credential) -> SafeString | str:
+        """When it was last used."""
+        return moment(row.last_used_at, never="never")
+
+    @display(description="Rotated")
+    def shown_rotation(self, row: Any) -> SafeString | str:
+        """When it got the secret that it has, and whether the one before still works."""
+        if row.previous_valid_until is None or row.previous_valid_until <= timezone.now():
+            return moment(row.rotated_at, never="never")
+        until = f"{row.previous_valid_until:%Y-%m-%d %H:%M} UTC"
+        return format_html("{} The old secret works until {}.", moment(row.rotated_at, never=""), until)
 
 
-class AuditEventAdmin(ModelAdmin):
+class AboutFilter(SimpleListFilter):
+    """Audit events about one object, `about=kind:id`, or by one actor, `about=kind:id@actor`: what links lead to."""
+
+    title = "object"
+    parameter_name = "about"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """What is chosen now."""
+        chosen = request.GET.get("about", "")
+        return [(chosen, chosen.replace("_", " ").replace(":", " "))] if chosen else []
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """The events that were chosen."""
+        chosen = self.value() or ""
+        kind, _, rest = chosen.partition(":")
+        if not rest:
+            return queryset
+        object_id, _, is_actor = rest.rpartition("@") if rest.endswith("@actor") else (rest, "", "")
+        if is_actor:
+            return queryset.filter(actor_kind=kind, actor_id=object_id)
+        return queryset.filter(kind=kind, object_id=rest)
+
+
+def documented(event: AuditEvent) -> dict[str, Any]:
+    """All that an audit event says."""
+    return {field.attname: getattr(event, field.attname) for field in event._meta.concrete_fields}
+
+
+def url_of(kind: str, object_id: str, *, site: Any) -> str:
+    """The admin's page of the object that an audit event is about; empty where there is none."""
+    model = next((model for model in site._registry if getattr(model, "kind", None) == kind), None)  # noqa: SLF001 — has no other
+    if model is None:
+        return ""
+    try:
+        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[object_id])
+    except NoReverseMatch:
+        return ""
+
+
+class AuditEventAdmin(ListAdmin):
     """The audit log, read-only."""
 
-    list_display = ("at", "action", "object_label", "actor_label", "channel", "address", "reason")
-    list_filter = ("action", "channel")
-    search_fields = ("object_label", "actor_label", "request_id")
-    show_full_result_count = False
-    list_per_page = 50
+    icon = "history"
+    list_display = ("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "reason")
+    list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)
+    search_fields = ("object_label", "request_id")
+    search_help_text = "Begins with: object, request id"
+    sortable_by = ()
+    export_formats = ("jsonl", "csv")
+    documents: Any = staticmethod(documented)
+    fields = (
+        *("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "request_id", "reason"),
+        *("before", "after"),
+    )
+    readonly_fields = fields
+
+    @display(description="When")
+    def shown_at(self, event: AuditEvent) -> SafeString | str:
+        """When it happened."""
+        return moment(event.at, never="")
+
+    @display(description="What")
+    def shown_action(self, event: AuditEvent) -> str:
+        """What was done."""
+        return listing.verb_words(event.action)
+
+    @display(description="Object")
+    def shown_object(self, event: AuditEvent) -> SafeString | str:
+        """What it was done to, with the way there."""
+        url = url_of(event.kind, event.object_id, site=self.admin_site)
+        return linked(url, event.object_label)
+
+    @display(description="Actor")
+    def shown_actor(self, event: AuditEvent) -> SafeString | str:
+        """Who did it, with the way to all that they did."""
+        url = f"{reverse('admin:tokens_auditevent_changelist')}?about={event.actor_kind}:{event.actor_id}@actor"
+        return linked(url if event.actor_id else "", event.actor_label or event.actor_kind)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Services write events, nobody else."""
@@ -157,6 +504,13 @@ class AuditEventAdmin(ModelAdmin):
         """What happened stays what happened."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
-        """What happened stays what happened."""
-        return False
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """One event."""
+        return super().change_view(request, object_id, form_url, {"title": "Audit event", **(extra_context or {})})
+
+
+def linked(url: str, words: str) -> SafeString | str:
+    """`words` as a link, if there is somewhere to go."""
+    if not url:
+        return words
+    return format_html('<a href="{}" class="r-link">{}</a>', url, words)

@@ -1,6 +1,6 @@
 """The audit log: who did what to which object. `record` is its only writer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -54,14 +54,30 @@ def record(
 
     `before` is the `snapshot` from before the change, for changes; of both sides only what differs is kept.
     """
+    event = _event(action, row, actor=actor, before=before, reason=reason, now=now or timezone.now())
+    event.save(force_insert=True)
+    metrics.acted(action)
+    return event
+
+
+def record_all(action: Action, rows: Iterable[Recorded], *, actor: Actor) -> None:
+    """Store that `actor` made each of `rows` when it was created: what `record` does for one."""
+    AuditEvent.objects.bulk_create(
+        _event(action, row, actor=actor, before=None, reason="", now=getattr(row, "created_at", timezone.now()))
+        for row in rows
+    )
+
+
+def _event(
+    action: Action, row: Recorded, *, actor: Actor, before: Mapping[str, Any] | None, reason: str, now: datetime
+) -> AuditEvent:
     after = snapshot(row)
     if before is not None:
         changed = {name for name in after if after[name] != before.get(name)}
         before = {name: before.get(name) for name in sorted(changed)}
         after = {name: after[name] for name in sorted(changed)}
-    metrics.acted(action)
-    return AuditEvent.objects.create(
-        at=now or timezone.now(),
+    return AuditEvent(
+        at=now,
         action=action,
         kind=row.kind,
         object_id=str(row.pk),

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from tokens.core import access, errors, kinds
 from tokens.core.http import client_address
-from tokens.core.models import Credential, RotatableCredential
+from tokens.core.models import Credential
 
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *")
 
@@ -39,7 +39,7 @@ class BearerAuthentication(BaseAuthentication):
         except (errors.InvalidCredential, errors.Forbidden):
             raise AuthenticationFailed from None
         row = description.row
-        if not isinstance(row, RotatableCredential) or not row.allows(address):
+        if row is None or not row.allows(address):
             raise AuthenticationFailed
         return row, description
 

@@ -1,9 +1,13 @@
 """Serializer fields that take a JSON value of their own type and convert nothing."""
 
-import unicodedata
+import re
 from typing import Any
 
 from rest_framework import serializers
+
+# What Unicode calls control characters (category Cc), and halves of characters, which no UTF-8 can hold.
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class StrictCharField(serializers.CharField):
@@ -16,19 +20,24 @@ class StrictCharField(serializers.CharField):
         "null": "must be a string.",
         "max_length": "must have at most {max_length} characters.",
         "control": "must not contain control characters.",
+        "surrogate": "must not contain halves of characters.",
     }
 
     def __init__(self, *, allow_controls: bool = False, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
         self.allow_controls = allow_controls
-        self.validators = [v for v in self.validators if type(v).__name__ != "ProhibitNullCharactersValidator"]
+        # `to_internal_value` looks for both itself: DRF's way, in a loop over the characters, takes 150 µs for a token.
+        looped = ("ProhibitNullCharactersValidator", "ProhibitSurrogateCharactersValidator")
+        self.validators = [v for v in self.validators if type(v).__name__ not in looped]
 
     def to_internal_value(self, data: Any) -> str:
         """`data` itself, if it is a string without forbidden characters."""
         if not isinstance(data, str):
             self.fail("invalid")
-        if "\0" in data or (not self.allow_controls and any(unicodedata.category(char) == "Cc" for char in data)):
+        if "\0" in data or (not self.allow_controls and CONTROLS.search(data)):
             self.fail("control")
+        if not data.isascii() and SURROGATES.search(data):
+            self.fail("surrogate")
         return data
 
 

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 import orjson
@@ -87,6 +88,7 @@ def client_address(request: HttpRequest | Request) -> str | None:
     return None if address is None else str(address)
 
 
+@lru_cache(maxsize=1024)
 def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(raw.partition("%")[0])
@@ -97,7 +99,12 @@ def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
 
 
 def _is_trusted_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return any(address in ipaddress.ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES)
+    return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
+
+
+@lru_cache(maxsize=4)
+def _networks(raw: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(network, strict=False) for network in raw)
 
 
 def actor_of(request: HttpRequest | Request, *, kind: str, id: str = "", label: str = "") -> Actor:
@@ -169,19 +176,14 @@ class Negotiation(BaseContentNegotiation):
 
 
 def _preferred_type(request: HttpRequest, media_types: list[str]) -> str | None:
-    """The first of `media_types` that the best accepted range covers, whatever parameters the range has."""
+    """The one of `media_types` that is accepted most, whatever its parameters; a wildcard means the first."""
     try:
         accepted = request.accepted_types
     except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
         return None
+    known = {"*/*", *media_types}
     ranges = (f"{accepted_type.main_type}/{accepted_type.sub_type}" for accepted_type in accepted)
-    covered = (
-        media_type
-        for wanted in ranges
-        for media_type in media_types
-        if wanted in {"*/*", media_type, f"{media_type.partition('/')[0]}/*"}
-    )
-    return next(covered, None)
+    return next((media_types[0] if wanted == "*/*" else wanted for wanted in ranges if wanted in known), None)
 
 
 class TooLarge(exceptions.APIException):
@@ -208,8 +210,11 @@ STATUSES: tuple[tuple[type[errors.RegistryError], int], ...] = (
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.AlreadyExists, 409),
+    (errors.TooManyFailures, 429),
     (errors.NotConfigured, 500),
+    (errors.Unavailable, 503),
 )
+AWAY = Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
 
 
 def problem_of(exc: Exception) -> Problem:
@@ -217,13 +222,9 @@ def problem_of(exc: Exception) -> Problem:
     match exc:
         # InternalError is how PostgreSQL refuses to write while it is read-only.
         case errors.Unavailable() | OperationalError() | InterfaceError() | InternalError():
-            return Problem(503, "The registry cannot be reached at the moment; try again.", {"Retry-After": "2"})
-        case errors.TooManyFailures():
-            return Problem(429, str(exc), {"Retry-After": str(exc.retry_after)})
+            return AWAY
         case errors.RegistryError():
-            status = next((status for kind, status in STATUSES if isinstance(exc, kind)), 500)
-            failed = isinstance(exc, errors.InvalidCredential) or isinstance(exc.__cause__, errors.InvalidCredential)
-            return Problem(status, str(exc), detail=getattr(exc, "detail", ""), is_failed_authentication=failed)
+            return _refusal(exc)
         case exceptions.ValidationError():
             return Problem(400, _first_sentence(exc.detail))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
@@ -239,6 +240,17 @@ def problem_of(exc: Exception) -> Problem:
             return Problem(408, "The request body did not arrive.")
         case _:
             return Problem(500, "Internal server error")
+
+
+def _refusal(exc: errors.RegistryError) -> Problem:
+    """What a service refused. Which setting is missing stays in the log."""
+    return Problem(
+        status=next((status for kind, status in STATUSES if isinstance(exc, kind)), 500),
+        message="The server is not configured for this call." if isinstance(exc, errors.NotConfigured) else str(exc),
+        headers={"Retry-After": str(exc.retry_after)} if isinstance(exc, errors.TooManyFailures) else {},
+        detail=getattr(exc, "detail", ""),
+        is_failed_authentication=any(isinstance(one, errors.InvalidCredential) for one in (exc, exc.__cause__)),
+    )
 
 
 def counted(problem: Problem, address: str | None) -> Problem:
@@ -270,7 +282,9 @@ def exception_handler(
         request, view = context["request"], context["view"]
         problem = counted(problem_of(exc), client_address(request))
         metrics.refused(type(exc).__name__)
-        if problem.status == 500 and not isinstance(exc, errors.NotConfigured | exceptions.APIException):
+        if isinstance(exc, errors.NotConfigured):
+            log.error("%s, request %s", exc, request_id(request))
+        elif problem.status == 500 and not isinstance(exc, exceptions.APIException):
             log.error(
                 "%s in %s, request %s", type(exc).__name__, type(view).__name__, request_id(request), exc_info=exc
             )
@@ -300,7 +314,10 @@ class API(APIView):
         return type(self).handler
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse too large a body before anything looks at the request; ask OPTIONS for no credential."""
+        """Refuse too large a body before anything looks at the request; ask OPTIONS for no credential.
+
+        Takes the place of DRF's method, which would negotiate again and ask for versions and throttles.
+        """
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length[:12]) > settings.MAX_BODY_BYTES:
@@ -308,7 +325,8 @@ class API(APIView):
         if request.method == "OPTIONS":
             return
         throttling.check("failures", client_address(request))
-        super().initial(request, *args, **kwargs)
+        self.perform_authentication(request)
+        self.check_permissions(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """The methods of this route in `Allow` (RFC 9110, section 9.3.7), and nothing else."""

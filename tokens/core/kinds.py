@@ -81,11 +81,16 @@ def likely(raw: str, *, hint: str = "") -> list[Kind]:
 
 
 def verify(raw: str, *, now: datetime, hint: str = "") -> Description | None:
-    """The description of a usable credential of whatever kind, or None."""
+    """The description of a usable credential of whatever kind, or None.
+
+    All likely kinds are asked, so that what is known costs as much as what is not.
+    """
+    found = None
     for kind in likely(raw, hint=hint):
         with suppress(InvalidCredential, Forbidden, NotConfigured):
-            return kind.verify(raw, now)
-    return None
+            description = kind.verify(raw, now)
+            found = found or description
+    return found
 
 
 def find(raw: str, *, hint: str = "") -> tuple[Kind, Recorded] | None:

@@ -118,7 +118,8 @@ def check_lifetime(
     Raises `Invalid` naming `field`.
     """
     if maximum is not None and (expires_at is None or expires_at > now + maximum):
-        raise Invalid(field, f"{field}: must lie within {maximum.days} days; that is the longest that is allowed here.")
+        length = f"{maximum.days} days" if maximum.days else f"{maximum // timedelta(hours=1)} hours"
+        raise Invalid(field, f"{field}: must lie within {length}; that is the longest that is allowed here.")
     return expires_at
 
 

@@ -44,6 +44,28 @@ def is_opaque(raw: str) -> bool:
     return 0 < len(raw) <= 1024 and raw.count(".") != 2
 
 
+@models.CharField.register_lookup
+class Begins(models.Lookup):
+    """`field__begins="ab"`: the text begins so, capitals and all. Both databases answer it from a `prefix_index`."""
+
+    lookup_name = "begins"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        """A range, which SQLite finds in an index; text there is in the order of its bytes."""
+        column, params = self.process_lhs(compiler, connection)
+        return f"({column} >= %s AND {column} < %s)", (*params, self.rhs, *params, f"{self.rhs}\U0010ffff")
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[str | int, ...]]:
+        """A pattern, which PostgreSQL finds in an index of that class, whatever the order of its collation."""
+        column, params = self.process_lhs(compiler, connection)
+        return f"{column} LIKE %s", (*params, f"{connection.ops.prep_for_like_query(self.rhs)}%")
+
+
+def prefix_index(field: str, *, name: str) -> models.Index:
+    """An index that finds rows by the beginning of the text `field`, whatever the collation of a PostgreSQL."""
+    return models.Index(fields=[field], opclasses=["varchar_pattern_ops"], name=name)
+
+
 no_controls = RegexValidator(r"\A[^\x00-\x1f\x7f-\x9f]*\Z", "must not contain control characters.")
 
 
@@ -70,12 +92,7 @@ class CredentialQuerySet(models.QuerySet[Row_co]):
 
     def in_state(self, state: State, *, now: datetime | None = None) -> Self:
         """The credentials whose state is `state` at `now`."""
-        condition = models.Q()
-        for obstacle, holds in self.model.obstacles(now or timezone.now()).items():
-            if obstacle == state:
-                return self.filter(condition & holds)
-            condition &= ~holds
-        return self.filter(condition) if state == State.ACTIVE else self.none()
+        return self.filter(self.model.condition(state, now=now or timezone.now()))
 
     def update_returning(self, fields: tuple[str, ...], **updates: Any) -> list[tuple[Any, ...]]:
         """Update all matching rows in one statement and return `fields` of each as it is afterwards.
@@ -127,7 +144,12 @@ class Credential(Recorded):
 
     class Meta:
         abstract = True
-        indexes = [models.Index(fields=["revoked_at", "is_active", "expires_at"], name="%(class)s_state")]
+        # No `delete`: deletion is for the purge.
+        default_permissions = ("view", "add", "change", "rotate", "extend", "switch", "revoke")
+        indexes = [
+            models.Index(fields=["revoked_at", "is_active", "expires_at"], name="%(class)s_state"),
+            models.Index(fields=["starts_at"], condition=models.Q(starts_at__isnull=False), name="%(class)s_starts"),
+        ]
 
     @classmethod
     def obstacles(cls, now: datetime) -> dict[State, models.Q]:
@@ -144,6 +166,16 @@ class Credential(Recorded):
         }
 
     @classmethod
+    def condition(cls, state: State, *, now: datetime) -> models.Q:
+        """What holds of the credentials whose state is `state` at `now`, and of no others."""
+        condition = models.Q()
+        for obstacle, holds in cls.obstacles(now).items():
+            if obstacle == state:
+                return condition & holds
+            condition &= ~holds
+        return condition if state == State.ACTIVE else models.Q(pk__in=[])
+
+    @classmethod
     def locked_by_owner(cls) -> dict[State, models.Q]:
         """The obstacle that a locked owner is; none for kinds without an owner."""
         return {}
@@ -151,6 +183,11 @@ class Credential(Recorded):
     def is_locked(self) -> bool:
         """Whether the owner of this credential is locked."""
         return False
+
+    @property
+    def owner_label(self) -> str:
+        """Who it belongs to, in words; empty for kinds without an owner."""
+        return ""
 
     def state_at(self, now: datetime) -> State:
         """The state of this row at `now`: the same answer as `CredentialQuerySet.in_state`, without a query."""
@@ -165,6 +202,10 @@ class Credential(Recorded):
         if self.expires_at is not None and self.expires_at <= now:
             return State.EXPIRED
         return State.ACTIVE
+
+    def allows(self, address: str | None) -> bool:
+        """Whether a client at `address` may use this credential; kinds without a list of networks let everybody."""
+        return True
 
     @property
     def state(self) -> State:
@@ -218,6 +259,11 @@ class RotatableCredential(Credential):
         setattr(self, self.fingerprint_field, fingerprint)
         self.rotated_at, self.last_used_at = now, None
 
+    def ends_at(self, *, is_previous: bool) -> datetime | None:
+        """When this credential ends, or the previous secret of it: at its expiry or, earlier, with the grace."""
+        ends = [self.expires_at, self.previous_valid_until if is_previous else None]
+        return min((end for end in ends if end is not None), default=None)
+
     def allows(self, address: str | None) -> bool:
         """Whether a client at `address` may use this credential; everybody may where no networks are named."""
         if not self.allowed_networks:
@@ -225,6 +271,22 @@ class RotatableCredential(Credential):
         return address is not None and any(
             ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in self.allowed_networks
         )
+
+
+class DailyCount(models.Model):
+    """How often something happened on a day, or how much of it there was: what the overview shows without counting."""
+
+    day = models.DateField()
+    name = models.CharField(max_length=64)
+    count = models.PositiveBigIntegerField(default=0)
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["name", "day"], name="dailycount_name_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.name}"
 
 
 class Notice(models.Model):
@@ -270,9 +332,13 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name_plural = "audit log"
+        default_permissions = ("view",)
         indexes = [
             models.Index(fields=["kind", "object_id"], name="auditevent_object"),
             models.Index(fields=["actor_kind", "actor_id"], name="auditevent_actor"),
+            prefix_index("object_label", name="auditevent_label"),
+            prefix_index("request_id", name="auditevent_request"),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(action__contains=":"), name="auditevent_action_grammar"),

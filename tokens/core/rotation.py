@@ -26,6 +26,9 @@ from tokens.core.errors import Forbidden
 
 # Long enough for caches of the JWKs (5 minutes) and for servers that are restarted one after the other.
 PUBLISH_FOR = timedelta(minutes=15)
+# How long servers may go on signing with the old secret until they are restarted.
+RESTART_FOR = timedelta(hours=1)
+PLAIN = re.compile(r"[^\s'\"#]*")
 
 
 class Signer(ABC):
@@ -125,7 +128,10 @@ class FileSigner(Signer):
         """See `Signer`. The old key has its second name before the new one takes the first: it is never missing."""
         path = self.path()
         old = path.with_name(f"{path.stem}.old-{int(now.timestamp())}{path.suffix}")
-        if path.exists() and not any(file.samefile(path) for file in self._old()):
+        for file in self._old():
+            if path.exists() and file.samefile(path):  # of a run that was interrupted here: the key went on signing
+                file.unlink()
+        if path.exists():
             os.link(path, old)
         self._next.replace(path)
         return (
@@ -145,8 +151,8 @@ class FileSigner(Signer):
 class SecretSigner(Signer):
     """A signer whose secret is the variable `setting` in `.env`.
 
-    `old_until(rotated_at)` is the moment at which the last token of the old secret is gone, None if there is none, with
-    a remark.
+    `old_until(moment)` is when the last token is gone that was signed before `moment`, None if that is never, with a
+    remark.
     """
 
     name: str
@@ -161,7 +167,7 @@ class SecretSigner(Signer):
             return Step("sign", now, "")
         if variables.get(f"{self.setting}_FALLBACKS"):
             rotated_at = datetime.fromtimestamp(int(variables.get(f"{self.setting}_ROTATED_AT") or 0), tz=UTC)
-            until, remark = self.old_until(rotated_at)
+            until, remark = self.old_until(rotated_at + RESTART_FOR)
             return Step("retire", until or datetime.max.replace(tzinfo=UTC), remark)
         return Step("publish", now)
 
@@ -182,7 +188,8 @@ class SecretSigner(Signer):
                 f"{self.setting}_ROTATED_AT": str(int(now.timestamp())),
             }
         )
-        return f"{self.name} signs with the new secret after the next restart. {self.old_until(now)[1]}".strip()
+        remark = self.old_until(now)[1]
+        return f"{self.name} signs with the new secret after the next restart. {remark}".strip()
 
     def retire(self, now: datetime) -> str:
         """See `Signer`."""
@@ -194,9 +201,13 @@ class SecretSigner(Signer):
         pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
         found: dict[str, str] = {}
         for name, _, value in pairs:
-            found.setdefault(name.strip(), value.strip())
+            found[name.strip()] = value.strip()
         if self.setting not in found:
             raise Forbidden(f"{self.setting} is not in {self.env_file()}: rotate it where your environment is kept.")
+        odd = [name for name, value in found.items() if name.startswith(self.setting) and not PLAIN.fullmatch(value)]
+        if odd or "," in found[self.setting]:
+            name = odd[0] if odd else self.setting
+            raise Forbidden(f"Write {name} without quotes, blanks, commas and remarks first; this cannot change it so.")
         return found
 
     def _write(self, changes: dict[str, str | None]) -> None:

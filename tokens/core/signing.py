@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import math
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +18,33 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
 
 from tokens.core.errors import InvalidCredential, NotConfigured
+from tokens.core.recent import Recent
 
+# A short secret of an earlier system goes on working; a system check says so, the library need not at every token.
+warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 # The largest token that is looked at: a body of 64 KiB could hold no larger one anyway.
 MAX_TOKEN_LENGTH = 64 * 1024
 
-_jws = jwt.PyJWS(algorithms=["HS256", "ES256"])
+
+class _JWS(jwt.PyJWS):
+    """The library's JWS with its slowest step, a loop over the characters of a token, replaced by an equal one.
+
+    Should a release give that step another name, this one is never called, and all stays right but slower.
+    """
+
+    @staticmethod
+    def _decode_base64url_segment(segment: bytes, name: str) -> bytes:
+        """A segment that is spelled as RFC 7515, section 2, has it: base64url without padding, no stray bits."""
+        try:
+            decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+        except ValueError:
+            decoded = b""
+        if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment:
+            raise jwt.DecodeError(f"Invalid {name} padding")
+        return decoded
+
+
+_jws = _JWS(algorithms=["HS256", "ES256"])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,6 +65,7 @@ class KeyRing:
     def __init__(self, algorithm: str, keys: tuple[Key, ...], *, with_kid: bool = True) -> None:
         self.algorithm = algorithm
         self.keys = keys
+        self._verified: Recent[bytes] = Recent()
         self._headers = {"kid": keys[0].kid} if with_kid else None
 
     def sign(self, claims: dict[str, Any]) -> str:
@@ -62,10 +86,14 @@ class KeyRing:
         """
         if not raw.isascii() or len(raw) > MAX_TOKEN_LENGTH or raw.count(".") != 2 or "=" in raw:
             raise InvalidCredential("The token is malformed.")
+        fingerprint = hashlib.sha256(raw.encode()).digest()
         for key in self._candidates(raw):
             try:
-                payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
-                claims = json.loads(payload, parse_constant=_refuse_constant, parse_float=_finite)
+                payload = self._verified.get(fingerprint)
+                if payload is None:
+                    payload = _jws.decode(raw, key.verifying, algorithms=[self.algorithm])
+                    self._verified.put(fingerprint, payload)
+                claims = json.loads(payload.decode(), parse_constant=_refuse_constant, parse_float=_finite)
             except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
                 continue
             if isinstance(claims, dict):
@@ -106,7 +134,7 @@ def hmac_ring(setting: str, *, with_kid: bool = True) -> KeyRing:
     active = getattr(settings, setting)
     if not active:
         raise NotConfigured(f"{setting} is not set.")
-    others = (getattr(settings, f"{setting}_NEXT"), *getattr(settings, f"{setting}_FALLBACKS"))
+    others = (getattr(settings, f"{setting}_NEXT", ""), *getattr(settings, f"{setting}_FALLBACKS", ()))
     return _hmac_ring((active, *filter(None, others)), with_kid=with_kid)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import NotAuthenticated, ParseError
+from rest_framework.exceptions import NotAuthenticated, ParseError, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,14 +16,18 @@ from rest_framework.viewsets import ViewSetMixin
 
 from tokens import services
 from tokens.core import kinds, throttling
+from tokens.core.audit import Actor
 from tokens.core.authentication import BearerAuthentication
 from tokens.core.errors import NotConfigured
 from tokens.core.http import API, JSONBodyParser, actor_of, client_address, validated
+from tokens.core.models import Credential, State
 from tokens.models import NamedToken
 from tokens.oauth import dialect, schema
 from tokens.oauth.serializers import CredentialRequest
 
 TOKEN = CredentialRequest()
+# States from which a credential can come back, so that ending it makes a difference.
+DORMANT = {State.INACTIVE, State.LOCKED, State.PENDING}
 
 
 class FormOrJSONParser(JSONBodyParser):
@@ -53,9 +57,15 @@ class HasBearer(BasePermission):
         token: Any = request.user
         if not isinstance(token, NamedToken):
             return False
-        description: Any = request.auth
-        services.note_use(token, is_previous=description.is_previous)
+        note_use(request)
         return True
+
+
+def note_use(request: Request) -> None:
+    """Remember that the bearer of `request` was used."""
+    bearer: Any = request.user
+    description: Any = request.auth
+    services.note_use(bearer, is_previous=description.is_previous)
 
 
 class OAuthAPI(ViewSetMixin, API):
@@ -84,21 +94,34 @@ class RevokeViewSet(OAuthAPI):
 
     @schema.revoke
     def create(self, request: Request) -> Response:
-        """POST: 200 whether or not there was anything to end."""
+        """POST: 200 whether or not there was anything to end.
+
+        What can no longer be used ends nothing: or else an old token from a log would end those of today. The bearer
+        of a write token ends what is switched off, locked or yet to begin as well.
+        """
         asked = validated(TOKEN, request)
-        bearer: Any = request.user
-        if isinstance(bearer, NamedToken) and bearer.can_write:
-            actor = actor_of(request, kind=NamedToken.kind, id=str(bearer.pk), label=bearer.name)
-        elif settings.REVOKE_BY_POSSESSION:
-            throttling.count("revoke", client_address(request), limit=settings.MAX_UNAUTHENTICATED)
-            actor = actor_of(request, kind="public", label="holder of the credential")
-        else:
-            raise NotAuthenticated
-        found = kinds.find(asked["token"], hint=asked.get("token_type_hint", ""))
+        actor, is_writer = self.judge(request)
+        raw, hint = asked["token"], asked.get("token_type_hint", "")
+        usable, found = kinds.verify(raw, now=timezone.now(), hint=hint), kinds.find(raw, hint=hint)
         if found is not None:
             kind, row = found
-            kind.revoke(row, actor, "revoked through /revoke")
+            if usable is not None or (is_writer and isinstance(row, Credential) and row.state in DORMANT):
+                kind.revoke(row, actor, "revoked through /revoke")
         return Response({})
+
+    def judge(self, request: Request) -> tuple[Actor, bool]:
+        """Who asks, and whether with a write token. Raises DRF's `NotAuthenticated` and `PermissionDenied`."""
+        bearer: Any = request.user
+        if isinstance(bearer, NamedToken):
+            note_use(request)
+            if bearer.can_write:
+                return actor_of(request, kind=NamedToken.kind, id=str(bearer.pk), label=bearer.name), True
+            if not settings.REVOKE_BY_POSSESSION:
+                raise PermissionDenied("This token has no write permission.")
+        elif not settings.REVOKE_BY_POSSESSION:
+            raise NotAuthenticated
+        throttling.count("revoke", client_address(request), limit=settings.MAX_UNAUTHENTICATED)
+        return actor_of(request, kind="public", label="holder of the credential"), False
 
 
 class JWKSViewSet(OAuthAPI):
@@ -110,8 +133,8 @@ class JWKSViewSet(OAuthAPI):
     @schema.jwks
     def retrieve(self, request: Request) -> Response:
         """GET: 200 with a JWK Set (RFC 7517, section 5)."""
-        keys = []
+        keys: dict[str, dict[str, str]] = {}
         for kind in kinds.all_kinds():
             with suppress(NotConfigured):
-                keys += kind.public_keys()
-        return Response({"keys": keys})
+                keys |= {key["kid"]: key for key in kind.public_keys()}
+        return Response({"keys": list(keys.values())})

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from edi_auth import services
-from tokens.core.commands import RegistryCommand, moment
+from tokens.core.commands import RegistryCommand, Usage, moment
 
 
 class Command(RegistryCommand):
@@ -24,6 +24,8 @@ class Command(RegistryCommand):
 
     def run(self, options: dict[str, Any]) -> None:
         """Mint it."""
+        if options["group"] == "":
+            raise Usage("--group must be the EDI-ID of a group.")
         minted = services.mint_key(
             options["name"],
             owner=services.profile_of(options["edi_id"]),

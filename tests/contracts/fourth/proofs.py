@@ -104,7 +104,7 @@ def test_has_an_admin_that_mints_lists_and_revokes(client, api):
     listing = reverse("admin:fourth_badge_changelist")
     assert "active" in client.get(listing).content.decode().lower()
     row = Badge.objects.get()
-    client.post(listing, {"action": "revoke_selected", "_selected_action": [row.pk]})
+    client.post(reverse("admin:fourth_badge_verb", args=["revoke"]), {"id": row.pk, "reason": "lost"})
     assert api.call("GET", "/badge", bearer=value).status_code == 401
     assert AuditEvent.objects.get(action="fourth:badge:revoke").actor_label == "jane"
     assert client.post(reverse("admin:fourth_badge_delete", args=[row.pk]), {"post": "yes"}).status_code == 403

@@ -49,6 +49,7 @@ class Command(RegistryCommand):
         }
         if fresh:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            os.fchmod(descriptor, 0o600)
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:
                 if file.tell() and not path.read_text(encoding="utf-8").endswith("\n"):
                     file.write("\n")

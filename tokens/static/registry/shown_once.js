@@ -1,7 +1,7 @@
 "use strict";
 // A reload must show the credential's own page, neither the secret again nor a second minting.
 const page = document.getElementById("shown-once");
-history.replaceState(null, "", page.dataset.changeUrl);
+history.replaceState(null, "", page.dataset.leaveUrl);
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {

@@ -1,0 +1,226 @@
+"""Lists: found by how a text begins, by filters, by a whole secret; few queries; exports without secrets."""
+
+import csv
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.contracts.specimens import SPECIMENS
+from tests.factories import (
+    ApiKeyFactory,
+    GroupFactory,
+    NamedTokenFactory,
+    PerformanceTokenFactory,
+    ProfileFactory,
+    PublisherFactory,
+    secret_of,
+    value_of,
+)
+from tokens.core import audit, kinds, listing
+from tokens.core.audit import SYSTEM
+from tokens.core.models import State
+from tokens.services import Action
+
+pytestmark = pytest.mark.django_db
+
+LISTS = {
+    "tokens_namedtoken": NamedTokenFactory,
+    "podcast_perf_publisher": PublisherFactory,
+    "podcast_perf_performancetoken": PerformanceTokenFactory,
+    "edi_auth_apikey": lambda: ApiKeyFactory(group=GroupFactory()),
+    "edi_auth_profile": ProfileFactory,
+    "edi_auth_group": GroupFactory,
+    "tokens_auditevent": lambda: audit.record(Action.MINT, NamedTokenFactory(), actor=SYSTEM),
+}
+READ = {
+    "json": json.loads,
+    "jsonl": lambda text: [json.loads(line) for line in text.splitlines()],
+    "csv": lambda text: list(csv.DictReader(io.StringIO(text))),
+}
+every_list = pytest.mark.parametrize("name", LISTS)
+
+
+def listed(browser, name, **query):
+    return list(browser.get(reverse(f"admin:{name}_changelist"), query).context["cl"].result_list)
+
+
+@every_list
+def test_takes_few_queries_however_many_rows(admin, name):
+    for _ in range(12):
+        LISTS[name]()
+    with CaptureQueriesContext(connection) as queries:
+        assert admin.get(reverse(f"admin:{name}_changelist")).status_code == 200
+    assert len(queries) < 10
+
+
+def test_pages_without_counting_everything(admin, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_LISTED", 60)
+    for _ in range(70):
+        NamedTokenFactory()
+    page = admin.get(reverse("admin:tokens_namedtoken_changelist"), {"p": 2})
+    assert len(page.context["cl"].result_list) == 10
+    assert "60 or more named tokens" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "query"),
+    [
+        ("tokens_namedtoken", lambda: NamedTokenFactory(name="wanted_100%"), "wanted_1"),
+        ("podcast_perf_publisher", lambda: PublisherFactory(name="Wanted"), "Wan"),
+        ("podcast_perf_publisher", lambda: PublisherFactory(preview="Wxyz-"), "Wxyz-"),
+        ("podcast_perf_performancetoken", lambda: PerformanceTokenFactory(serial="wanted-1"), "wanted"),
+        ("edi_auth_apikey", lambda: ApiKeyFactory(preview="Wxyz-"), "Wxyz-"),
+        ("edi_auth_apikey", lambda: ApiKeyFactory(owner=ProfileFactory(email="wanted@example.org")), "wanted@"),
+        ("edi_auth_profile", lambda: ProfileFactory(common_name="Éva Wanted"), "Év"),
+        ("edi_auth_profile", lambda: ProfileFactory(email="wanted@example.org"), "wanted@example.org"),
+        ("edi_auth_group", lambda: GroupFactory(name="Wanted"), "Wanted"),
+    ],
+)
+def test_finds_a_row_by_how_a_field_begins(admin, name, make, query):
+    LISTS[name]()
+    wanted = make()
+    assert listed(admin, name, q=query) == [wanted]
+
+
+@pytest.mark.parametrize("query", ["wanted%", "wante_", "anted", "WANTED"])
+def test_takes_no_character_for_another(admin, query):
+    NamedTokenFactory(name="wanted")
+    assert listed(admin, "tokens_namedtoken", q=query) == []
+
+
+def test_finds_a_profile_by_its_edi_id(admin):
+    wanted, _ = ProfileFactory(), ProfileFactory()
+    assert listed(admin, "edi_auth_profile", q=wanted.edi_id) == [wanted]
+
+
+@pytest.mark.parametrize("name", ["tokens_namedtoken", "podcast_perf_publisher", "edi_auth_apikey"])
+@pytest.mark.parametrize("state", [state for state in State if state != State.LOCKED])
+def test_filters_by_state(admin, name, state):
+    now, hour = timezone.now(), timedelta(hours=1)
+    make = LISTS[name] if name != "edi_auth_apikey" else ApiKeyFactory
+    rows = {
+        State.ACTIVE: make(),
+        State.REVOKED: make(revoked_at=now),
+        State.INACTIVE: make(is_active=False),
+        State.PENDING: make(starts_at=now + hour),
+        State.EXPIRED: make(expires_at=now - hour),
+    }
+    assert listed(admin, name, state=state.value) == [rows[state]]
+
+
+def test_filters_keys_of_a_locked_owner(admin):
+    ApiKeyFactory()
+    locked = ApiKeyFactory(owner=ProfileFactory(locked_at=timezone.now()))
+    assert listed(admin, "edi_auth_apikey", state="locked") == [locked]
+
+
+@pytest.mark.parametrize(("window", "days"), [("day", 0.5), ("week", 5), ("month", 20), ("past", -3), ("never", None)])
+def test_filters_by_expiry(admin, window, days):
+    now = timezone.now()
+    NamedTokenFactory(expires_at=now + timedelta(days=99))
+    row = NamedTokenFactory(expires_at=now + timedelta(days=days) if days else None)
+    assert listed(admin, "tokens_namedtoken", expires=window) == [row]
+
+
+def test_filters_by_owner_and_by_publisher(admin):
+    key, token = ApiKeyFactory(), PerformanceTokenFactory(publisher=PublisherFactory())
+    ApiKeyFactory(), PerformanceTokenFactory()
+    assert listed(admin, "edi_auth_apikey", owner__id__exact=key.owner_id) == [key]
+    assert listed(admin, "podcast_perf_performancetoken", publisher__id__exact=token.publisher_id) == [token]
+
+
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_finds_the_row_behind_a_whole_secret(admin, snapshot, name):
+    if name not in {kind.name for kind in kinds.all_kinds()}:
+        pytest.skip("Not installed here.")
+    raw, row = SPECIMENS[name].make(State.ACTIVE, snapshot)
+    row = row or kinds.find(raw)[1]
+    response = admin.post(reverse("find_secret"), {"secret": f" {raw}\n"})
+    expected = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+    assert response["Location"] == reverse(expected, args=[row.pk])
+    assert raw not in admin.get(response["Location"]).content.decode()
+
+
+def test_keeps_a_pasted_secret_out_of_url_page_session_and_log(admin, caplog):
+    secret = secret_of(ApiKeyFactory())
+    caplog.set_level("DEBUG")
+    for pasted in (secret, secret + "x"):
+        response = admin.post(reverse("find_secret"), {"secret": pasted}, follow=True)
+        shown = response.content.decode() + str(response.redirect_chain) + str(dict(admin.session)) + caplog.text
+        assert secret not in shown
+
+
+def test_tells_what_it_did_not_find(admin):
+    response = admin.post(reverse("find_secret"), {"secret": "nobody-had-this"}, follow=True)
+    assert "Nothing here was ever reached with that." in response.content.decode()
+
+
+def test_looks_for_no_secret_in_a_url(admin):
+    assert admin.get(reverse("find_secret"), {"secret": "x"}).status_code == 405
+
+
+def test_finds_nothing_for_whoever_may_not_look(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("joe", is_staff=True))
+    response = client.post(reverse("find_secret"), {"secret": value_of(NamedTokenFactory())})
+    assert response["Location"] == reverse("admin:index")
+
+
+@every_list
+def test_exports_what_the_list_shows_and_no_secret(admin, secrets_and_rows, name):
+    secrets, _ = secrets_and_rows
+    LISTS[name]()
+    for form in ("jsonl", "csv") if name == "tokens_auditevent" else ("json", "csv"):
+        response = admin.get(reverse(f"admin:{name}_export", args=[form]))
+        text = b"".join(response.streaming_content).decode()
+        assert [secret for secret in secrets if secret in text] == []
+        assert "attachment" in response["Content-Disposition"]
+        assert len(READ[form](text)) == len(listed(admin, name))
+
+
+def test_exports_what_filters_leave(admin):
+    NamedTokenFactory()
+    off = NamedTokenFactory(is_active=False)
+    url = reverse("admin:tokens_namedtoken_export", args=["json"])
+    (row,) = json.loads(b"".join(admin.get(url, {"state": "inactive"}).streaming_content))
+    assert (row["id"], row["name"], row["state"]) == (off.pk, off.name, "inactive")
+
+
+def test_exports_a_selection(admin):
+    first, _ = NamedTokenFactory(), NamedTokenFactory()
+    data = {"action": "export_json", "_selected_action": [first.pk]}
+    response = admin.post(reverse("admin:tokens_namedtoken_changelist"), data)
+    assert [row["id"] for row in json.loads(b"".join(response.streaming_content))] == [first.pk]
+
+
+def test_exports_no_formula(admin):
+    NamedTokenFactory(name="=1+1")
+    text = b"".join(admin.get(reverse("admin:tokens_namedtoken_export", args=["csv"])).streaming_content).decode()
+    assert "'=1+1" in text
+
+
+def test_exports_in_no_other_format(admin):
+    assert admin.get(reverse("admin:tokens_namedtoken_export", args=["xml"])).status_code == 404
+
+
+def test_links_an_event_to_its_object_and_back(admin):
+    token = NamedTokenFactory()
+    event = audit.record(Action.MINT, token, actor=SYSTEM)
+    url = reverse("admin:tokens_namedtoken_change", args=[token.pk])
+    assert url in admin.get(reverse("admin:tokens_auditevent_changelist")).content.decode()
+    assert reverse("admin:tokens_auditevent_change", args=[event.pk]) in admin.get(url).content.decode()
+
+
+def test_lists_the_events_about_one_object_and_by_one_actor(admin, operator):
+    token, other = NamedTokenFactory(), NamedTokenFactory()
+    actor = audit.Actor(kind="operator", channel="admin", id=str(operator.pk), label="jane")
+    about = audit.record(Action.MINT, token, actor=actor)
+    audit.record(Action.MINT, other, actor=SYSTEM)
+    assert listed(admin, "tokens_auditevent", about=f"named_token:{token.pk}") == [about]
+    assert listed(admin, "tokens_auditevent", about=f"operator:{operator.pk}@actor") == [about]
+    assert listed(admin, "tokens_auditevent", action="tokens:named_token:revoke") == []

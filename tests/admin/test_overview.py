@@ -1,0 +1,163 @@
+"""The overview: counts, chart, what ends next, events, warnings; and where the counts come from."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Group as Role
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.factories import ApiKeyFactory, NamedTokenFactory, ProfileFactory, secret_of
+from tokens.core import counters
+from tokens.core.models import DailyCount, digest
+from tokens.models import AuditEvent, NamedToken, OperatorPolicy
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def nothing_pending():
+    counters._pending.clear()
+
+
+def overview(browser):
+    return browser.get(reverse("admin:index"))
+
+
+def make_every_state():
+    now, day = timezone.now(), timedelta(days=1)
+    NamedTokenFactory()
+    NamedTokenFactory(expires_at=now + 3 * day)
+    NamedTokenFactory(expires_at=now - day)
+    NamedTokenFactory(revoked_at=now)
+    NamedTokenFactory(is_active=False)
+
+
+def test_counts_each_kind_by_what_it_is(admin):
+    make_every_state()
+    (card,) = [card for card in overview(admin).context["cards"] if card["label"] == "named tokens"]
+    assert card["usable"] == 2
+    assert [number for _, number, _ in card["numbers"]] == [1, 1, 1]
+
+
+def test_leads_to_the_list_that_a_number_counts(admin):
+    make_every_state()
+    (card,) = [card for card in overview(admin).context["cards"] if card["label"] == "named tokens"]
+    for _, number, url in card["numbers"]:
+        assert len(admin.get(url).context["cl"].result_list) == number
+
+
+def test_counts_a_large_table_in_the_background(admin, monkeypatch):
+    monkeypatch.setattr(counters, "SMALL", 0)
+    make_every_state()
+    now = timezone.now()
+    assert counters.stock(NamedToken, now=now)["usable"] == 2
+    NamedTokenFactory()
+    assert counters.stock(NamedToken, now=now)["usable"] == 2
+    counters.tick([NamedToken], now=now + timedelta(seconds=counters.STOCK_SECONDS + 1))
+    assert counters.stock(NamedToken, now=now)["usable"] == 3
+
+
+def test_lets_one_process_count(monkeypatch):
+    monkeypatch.setattr(counters, "SMALL", 0)
+    NamedTokenFactory()
+    counters.tick([NamedToken], now=NOW)
+    with CaptureQueriesContext(connection) as queries:
+        counters.tick([NamedToken], now=NOW + timedelta(seconds=1))
+    assert not [query for query in queries if "COUNT(CASE" in query["sql"].upper()]
+
+
+def test_counts_what_was_minted_on_each_day_and_a_finished_day_once():
+    for back in (0, 1, 1, 29, 30):
+        NamedTokenFactory(created_at=NOW - timedelta(days=back))
+    first = counters.minted([NamedToken], days=30, now=NOW)["named_token"]
+    assert (first[-1], first[-2], first[0], sum(first)) == (1, 2, 1, 4)
+    NamedToken.objects.all().delete()
+    assert counters.minted([NamedToken], days=30, now=NOW)["named_token"] == [*first[:-1], 0]
+
+
+def test_counts_exchanges_and_refreshes_without_touching_the_database_for_a_refresh(api, admin, snapshot):
+    key = ApiKeyFactory()
+    pair = api.call("POST", "/auth/v1/key", {"key": secret_of(key)}).json()
+    body = {"pasta-token": pair["pasta-token"], "edi-token": pair["edi-token"]}
+    with CaptureQueriesContext(connection) as queries:
+        assert api.call("POST", "/auth/v1/token/refresh", body).status_code == 200
+    assert len(queries) == 0
+    counters.flush()
+    counters.flush()
+    tallies = {tally["label"]: (tally["today"], tally["month"]) for tally in overview(admin).context["tallies"]}
+    assert tallies == {"API keys exchanged": (1, 1), "Tokens refreshed": (1, 1)}
+
+
+def test_forgets_no_count_that_could_not_be_stored(monkeypatch):
+    counters.Tally("edi_auth:exchange", "API keys exchanged").add()
+    with monkeypatch.context() as patch:
+        patch.setattr(DailyCount.objects, "get_or_create", lambda **_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            counters.flush()
+    counters.flush()
+    assert DailyCount.objects.get().count == 1
+
+
+def test_lists_what_ends_next_with_its_owner(admin):
+    now = timezone.now()
+    ApiKeyFactory(name="later", expires_at=now + timedelta(days=9))
+    owner = ProfileFactory(common_name="Ada Moss")
+    ApiKeyFactory(name="sooner", owner=owner, expires_at=now + timedelta(days=2))
+    NamedTokenFactory(expires_at=now + timedelta(days=1), revoked_at=now)
+    expiring = overview(admin).context["expiring"]
+    assert [one["row"].name for one in expiring] == ["sooner", "later"]
+    assert expiring[0]["owner"] == "Ada Moss"
+
+
+def test_shows_viewers_no_events_and_no_warnings(client, django_user_model):
+    joe = django_user_model.objects.create_user("joe", is_staff=True)
+    joe.groups.add(Role.objects.get(name="viewers"))
+    client.force_login(joe)
+    context = overview(client).context
+    assert "events" not in context
+    assert context["warnings"] == []
+    assert len(context["cards"]) == 4
+
+
+def test_shows_those_without_a_role_nothing(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("joe", is_staff=True))
+    response = overview(client)
+    assert response.status_code == 200
+    assert response.context["cards"] == []
+
+
+def test_warns_of_a_secret_that_is_missing(admin, settings):
+    settings.TOKENS_SECRET_KEY = ""
+    assert any("TOKENS_SECRET_KEY is not set" in sentence for sentence in overview(admin).context["warnings"])
+
+
+def test_warns_of_a_key_file_that_others_can_read(admin, settings, tmp_path):
+    path = tmp_path / "edi.pem"
+    path.write_bytes(settings.EDI_JWT_PRIVATE_KEY_PATH.read_bytes())
+    path.chmod(0o644)
+    settings.EDI_JWT_PRIVATE_KEY_PATH = path
+    assert any("can be read by other users" in sentence for sentence in overview(admin).context["warnings"])
+
+
+def test_warns_of_the_first_password_until_it_is_changed(admin, operator):
+    OperatorPolicy.objects.create(user=operator, first_password=digest(operator.password))
+    warned = "jane still signs in with the password that the first run printed. Change it."
+    assert warned in overview(admin).context["warnings"]
+    operator.set_password("another one")
+    operator.save()
+    admin.force_login(operator)
+    assert warned not in overview(admin).context["warnings"]
+
+
+def test_makes_demo_data_of_every_kind_to_look_at(admin):
+    call_command("make_demo_data", rows=40, verbosity=0)
+    call_command("make_demo_data", rows=10, verbosity=0)
+    assert NamedToken.objects.count() == 50
+    assert AuditEvent.objects.filter(kind="named_token").count() == 50
+    assert all(card["usable"] or card["numbers"][1][1] for card in overview(admin).context["cards"])

@@ -1,0 +1,198 @@
+"""Signing in: the second factor, what superusers demand, what is recorded, and what the browser may load."""
+
+import time
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib.auth.models import Group as Role
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from config.hashers import Argon2
+from tokens.models import AuditEvent, OperatorPolicy
+
+pytestmark = pytest.mark.django_db
+
+SETUP, CODE, INDEX = "/admin/second-factor/", "/admin/second-factor/code/", "/admin/"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True)
+def no_throttling(settings):
+    settings.OTP_TOTP_THROTTLE_FACTOR = 0
+
+
+def code_of(device, *, drift=0):
+    totp = TOTP(device.bin_key)
+    totp.time = time.time() + drift
+    return f"{totp.token():06}"
+
+
+def switch_on(browser):
+    browser.get(SETUP)
+    device = TOTPDevice.objects.get(confirmed=False)
+    response = browser.post(SETUP, {"code": code_of(device)})
+    return device, response
+
+
+def signed_in_by_password(name="jane"):
+    browser = Client()
+    browser.post(reverse("admin:login"), {"username": name, "password": PASSWORD}, REMOTE_ADDR="192.0.2.1")
+    return browser
+
+
+def test_shows_a_qr_code_to_whoever_sets_it_up(admin):
+    response = admin.get(SETUP)
+    assert "<svg" in response.content.decode()
+    assert parse_qs(urlsplit(TOTPDevice.objects.get().config_url).query)["issuer"] == ["Token registry"]
+    assert response["Cache-Control"].startswith("max-age=0")
+
+
+def test_is_switched_on_by_the_code_that_the_phone_shows(admin):
+    device, response = switch_on(admin)
+    device.refresh_from_db()
+    assert response.status_code == 302
+    assert device.confirmed
+    assert admin.get(INDEX).status_code == 200
+    assert AuditEvent.objects.get().action == "tokens:operator:switch_on_second_factor"
+
+
+@pytest.mark.parametrize("code", ["", "000000", "12345", "abcdef"])
+def test_is_not_switched_on_by_anything_else(admin, code):
+    admin.get(SETUP)
+    admin.post(SETUP, {"code": code})
+    assert not TOTPDevice.objects.filter(confirmed=True).exists()
+
+
+def test_asks_for_the_code_after_the_password(admin):
+    device, _ = switch_on(admin)
+    TOTPDevice.objects.update(last_t=-1)
+    browser = signed_in_by_password()
+    response = browser.get(reverse("admin:tokens_namedtoken_changelist"))
+    assert response["Location"].startswith(CODE)
+    assert browser.post(response["Location"], {"code": "000000"}).status_code == 200
+    assert browser.get(INDEX).status_code == 302
+    passed = browser.post(response["Location"], {"code": code_of(device)})
+    assert passed["Location"] == reverse("admin:tokens_namedtoken_changelist")
+    assert browser.get(INDEX).status_code == 200
+
+
+def test_takes_no_code_twice(admin):
+    device, _ = switch_on(admin)
+    browser = signed_in_by_password()
+    browser.post(CODE, {"code": code_of(device)})
+    assert browser.get(INDEX).status_code == 302
+
+
+def test_goes_nowhere_else_after_the_code(admin):
+    device, _ = switch_on(admin)
+    TOTPDevice.objects.update(last_t=-1)
+    browser = signed_in_by_password()
+    response = browser.post(f"{CODE}?next=https://evil.example/", {"code": code_of(device)})
+    assert response["Location"] == INDEX
+
+
+def test_changes_nothing_before_the_code(admin):
+    switch_on(admin)
+    browser = signed_in_by_password()
+    for path in (SETUP, reverse("admin:password_change"), reverse("find_secret")):
+        assert browser.post(path, {"off": "1"})["Location"].startswith(CODE)
+    assert TOTPDevice.objects.filter(confirmed=True).exists()
+
+
+def test_can_be_switched_off_again(admin):
+    switch_on(admin)
+    admin.post(SETUP, {"off": "1"})
+    assert not TOTPDevice.objects.filter(confirmed=True).exists()
+    assert AuditEvent.objects.first().action == "tokens:operator:switch_off_second_factor"
+
+
+def test_leaves_whoever_must_have_one_no_other_page(client):
+    joe = User.objects.create_user("joe", is_staff=True)
+    OperatorPolicy.objects.create(user=joe, must_have_second_factor=True)
+    client.force_login(joe)
+    assert client.get(INDEX)["Location"] == SETUP
+    assert client.get(SETUP).status_code == 200
+    switch_on(client)
+    assert client.get(INDEX).status_code == 200
+    client.post(SETUP, {"off": "1"})
+    assert TOTPDevice.objects.filter(confirmed=True).exists()
+
+
+def test_can_be_demanded_of_everybody(admin, settings):
+    settings.SECOND_FACTOR_REQUIRED = True
+    assert admin.get(INDEX)["Location"] == SETUP
+
+
+def test_is_demanded_by_a_superuser(admin):
+    joe = User.objects.create_user("joe", is_staff=True)
+    url = reverse("admin:tokens_operator_change", args=[joe.pk])
+    body = {"username": "joe", "is_active": "on", "policy-TOTAL_FORMS": "1", "policy-INITIAL_FORMS": "0"}
+    response = admin.post(url, {**body, "policy-0-user": joe.pk, "policy-0-must_have_second_factor": "on"})
+    assert response.status_code == 302
+    assert OperatorPolicy.objects.get(user=joe).must_have_second_factor
+    assert AuditEvent.objects.get().after == {"must_have_second_factor": True}
+
+
+def test_is_forgotten_by_a_superuser_for_whoever_lost_a_phone(admin, client):
+    joe = User.objects.create_user("joe", is_staff=True)
+    TOTPDevice.objects.create(user=joe, confirmed=True)
+    data = {"action": "forget_second_factor", "_selected_action": [joe.pk]}
+    admin.post(reverse("admin:tokens_operator_changelist"), data)
+    assert not TOTPDevice.objects.filter(user=joe).exists()
+
+
+def test_records_who_signs_in(operator):
+    signed_in_by_password()
+    event = AuditEvent.objects.get()
+    assert (event.action, event.object_label, event.address) == ("tokens:operator:sign_in", "jane", "192.0.2.1")
+
+
+def test_records_an_operator_who_is_added_and_what_they_may(admin):
+    body = {"username": "joe", "password1": "staple battery horse", "password2": "staple battery horse"}
+    admin.post(reverse("admin:tokens_operator_add"), {**body, "usable_password": "true"})
+    joe = User.objects.get(username="joe")
+    assert joe.is_staff
+    url = reverse("admin:tokens_operator_change", args=[joe.pk])
+    body = {"username": "joe", "is_active": "on", "groups": [Role.objects.get(name="viewers").pk]}
+    admin.post(url, {**body, "policy-TOTAL_FORMS": "0", "policy-INITIAL_FORMS": "0"})
+    changed, added = AuditEvent.objects.all()[:2]
+    assert (added.action, changed.action) == ("tokens:operator:add", "tokens:operator:update")
+    assert (changed.before, changed.after) == ({"roles": []}, {"roles": ["viewers"]})
+    assert "staple" not in str(list(AuditEvent.objects.values()))
+
+
+def test_records_a_changed_password(operator):
+    browser = signed_in_by_password()
+    fresh = "staple battery horse correct"
+    body = {"old_password": PASSWORD, "new_password1": fresh, "new_password2": fresh}
+    assert browser.post(reverse("admin:password_change"), body).status_code == 302
+    assert AuditEvent.objects.first().action == "tokens:operator:change_password"
+
+
+def test_deletes_no_operator(admin, operator):
+    joe = User.objects.create_user("joe")
+    response = admin.post(reverse("admin:tokens_operator_delete", args=[joe.pk]), {"post": "yes"})
+    assert response.status_code == 403
+
+
+def test_keeps_passwords_with_little_memory():
+    encoded = Argon2().encode("secret", "salt-of-some-length")
+    assert encoded.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+@pytest.mark.parametrize(("path", "may_evaluate"), [("/admin/login/", True), ("/", False), ("/api/docs/", False)])
+def test_tells_the_browser_what_it_may_run(client, path, may_evaluate):
+    policy = client.get(path)["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert ("'unsafe-eval'" in policy) == may_evaluate
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2]
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_ends_sessions(admin, settings):
+    assert settings.SESSION_COOKIE_AGE <= 12 * 3600
+    assert settings.SESSION_EXPIRE_AT_BROWSER_CLOSE

@@ -1,0 +1,153 @@
+"""Counts for the overview, none of which costs a scan where somebody waits.
+
+What leaves no row (an exchange, a refresh) is a `Tally`, counted in memory and stored once in a while by a thread of
+the process. What is there (usable, expired) is counted at once while a table is small, and by that thread, every
+`STOCK_SECONDS`, when it is large. What was minted on a finished day is counted once and stored.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.db import transaction
+from django.db.models import Count, F, Q
+from django.utils import timezone
+
+from tokens.core.models import Credential, DailyCount, State
+
+# With fewer rows ever made than this, counting takes a few milliseconds.
+SMALL = 20_000
+STOCK_SECONDS = 300
+SOON = timedelta(days=7)
+STOCK = ("usable", "expiring", "expired", "revoked")
+
+_lock = threading.Lock()
+_pending: Counter[tuple[date, str]] = Counter()
+_tallies: dict[str, "Tally"] = {}
+
+
+class Tally:
+    """Something that happens often and leaves no row of its own. `name` is `<app>:<what>`, `label` what people read."""
+
+    def __init__(self, name: str, label: str) -> None:
+        self.name, self.label = name, label
+        _tallies[name] = self
+
+    def add(self) -> None:
+        """Count one, in memory."""
+        with _lock:
+            _pending[datetime.now(UTC).date(), self.name] += 1
+
+
+def all_tallies() -> Iterable[Tally]:
+    """All tallies, in the order of their making."""
+    return _tallies.values()
+
+
+def flush(*, now: datetime | None = None) -> None:
+    """Store what was counted in memory. Raises Django's database errors, and then forgets nothing."""
+    now = now or timezone.now()
+    with _lock:
+        counted = dict(_pending)
+        _pending.clear()
+    try:
+        with transaction.atomic():
+            for (day, name), number in sorted(counted.items()):
+                DailyCount.objects.get_or_create(day=day, name=name, defaults={"counted_at": now})
+                rows = DailyCount.objects.filter(day=day, name=name)
+                rows.update(count=F("count") + number, counted_at=now)
+    except BaseException:
+        with _lock:
+            _pending.update(counted)
+        raise
+
+
+def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> None:
+    """What a thread in the background does every few seconds: store the tallies, count the stock when it is time."""
+    now = now or timezone.now()
+    if _pending:
+        flush(now=now)
+    for model in models:
+        if _is_large(model) and _claim(model, now=now):
+            store_stock(model, now=now)
+
+
+def stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
+    """How many credentials are usable, expiring within seven days, expired, revoked; of a large table, lately."""
+    if not _is_large(model):
+        return count_stock(model, now=now)
+    latest = DailyCount.objects.filter(name=_stock_name(model, "usable")).order_by("-day").first()
+    if latest is None:
+        return store_stock(model, now=now)
+    stored = DailyCount.objects.filter(day=latest.day, name__in=[_stock_name(model, what) for what in STOCK])
+    return {row.name.rpartition(":")[2]: row.count for row in stored}
+
+
+def count_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
+    """Count, in one pass over the table."""
+    usable = model.condition(State.ACTIVE, now=now)
+    return model._default_manager.aggregate(
+        usable=Count("pk", filter=usable),
+        expiring=Count("pk", filter=usable & Q(expires_at__lte=now + SOON)),
+        expired=Count("pk", filter=model.condition(State.EXPIRED, now=now)),
+        revoked=Count("pk", filter=Q(revoked_at__isnull=False)),
+    )
+
+
+def store_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
+    """Count and store, for whoever looks at a large table."""
+    counted = count_stock(model, now=now)
+    _store({_stock_name(model, what): number for what, number in counted.items()}, day=now.date(), now=now)
+    return counted
+
+
+def minted(models: Iterable[type[Credential]], *, days: int, now: datetime) -> dict[str, list[int]]:
+    """How many of each kind were minted on each of the last `days` days, today last."""
+    today = now.date()
+    wanted = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    names = {f"minted:{model.kind}": model for model in models}
+    stored = {(row.name, row.day): row.count for row in DailyCount.objects.filter(name__in=names, day__gte=wanted[0])}
+    fresh: dict[date, dict[str, int]] = {}
+    for day in wanted:
+        for name, model in names.items():
+            if (name, day) not in stored:
+                begin = datetime.combine(day, time(), tzinfo=UTC)
+                rows = model._default_manager.filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1))
+                stored[name, day] = rows.count()
+                if day < today:
+                    fresh.setdefault(day, {})[name] = stored[name, day]
+    for day, counts in fresh.items():
+        _store(counts, day=day, now=now)
+    return {model.kind: [stored[name, day] for day in wanted] for name, model in names.items()}
+
+
+def tallied(*, days: int, now: datetime) -> dict[str, list[int]]:
+    """How often each tally was counted on each of the last `days` days, today last, as far as it was stored."""
+    wanted = [now.date() - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    rows = DailyCount.objects.filter(name__in=_tallies, day__gte=wanted[0])
+    stored = {(row.name, row.day): row.count for row in rows}
+    return {name: [stored.get((name, day), 0) for day in wanted] for name in _tallies}
+
+
+def _stock_name(model: type[Credential], what: str) -> str:
+    return f"stock:{model.kind}:{what}"
+
+
+def _is_large(model: type[Credential]) -> bool:
+    latest = model._default_manager.order_by("-pk").values_list("pk", flat=True).first()
+    return latest is not None and latest > SMALL
+
+
+def _claim(model: type[Credential], *, now: datetime) -> bool:
+    """Whether it is this process's turn to count: one of them wins the update."""
+    rows = DailyCount.objects.filter(name=_stock_name(model, "usable"), day=now.date())
+    stale = now - timedelta(seconds=STOCK_SECONDS)
+    return bool(rows.filter(counted_at__lt=stale).update(counted_at=now)) or not rows.exists()
+
+
+def _store(counts: dict[str, int], *, day: date, now: datetime) -> None:
+    rows = [DailyCount(day=day, name=name, count=number, counted_at=now) for name, number in counts.items()]
+    DailyCount.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["name", "day"], update_fields=["count", "counted_at"]
+    )

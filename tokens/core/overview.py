@@ -1,0 +1,148 @@
+"""What the first page of the admin shows, and the search for a leaked secret."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core import checks
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from tokens.core import counters, kinds
+from tokens.core.kinds import Kind
+from tokens.core.models import AuditEvent, Credential, RotatableCredential
+
+DAYS = 30
+COLOURS = ("#7e22ce", "#0e7490", "#b45309", "#15803d", "#be185d", "#4d7c0f")
+_warnings: list[Callable[[HttpRequest], str]] = []
+
+
+def register_warning(warning: Callable[[HttpRequest], str]) -> Callable[[HttpRequest], str]:
+    """Make a warning known: a function that returns a sentence, empty when all is well."""
+    _warnings.append(warning)
+    return warning
+
+
+def context_of(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The context of the overview: what the operator may see of it."""
+    now = timezone.now()
+    stored = [kind for kind in kinds.all_kinds() if kind.model is not None and may_view(request, kind.model)]
+    models = [kind.model for kind in stored if kind.model is not None]
+    days = [now.date() - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    minted = counters.minted(models, days=DAYS, now=now)
+    tallies = counters.tallied(days=DAYS, now=now)
+    context |= {
+        "title": "Overview",
+        "cards": [card(kind, now=now) for kind in stored],
+        "chart": chart(days, {str(kind.label): minted[kind.name] for kind in stored}),
+        "minted_total": sum(map(sum, minted.values())),
+        "tallies": [
+            {"label": tally.label, "today": tallies[tally.name][-1], "month": sum(tallies[tally.name])}
+            for tally in counters.all_tallies()
+        ],
+        "expiring": expiring(models, now=now),
+        "warnings": list(warnings(request)) if request.user.is_superuser or sees_audit(request) else [],
+        "may_find": bool(stored),
+    }
+    if sees_audit(request):
+        context["events"] = AuditEvent.objects.all()[:8]
+    return context
+
+
+def sees_audit(request: HttpRequest) -> bool:
+    """Whether the operator may read the audit log."""
+    return request.user.has_perm("tokens.view_auditevent")
+
+
+def may_view(request: HttpRequest, model: type[Credential]) -> bool:
+    """Whether the operator may look at this kind."""
+    page = admin.site._registry.get(model)  # noqa: SLF001 — has no other
+    return page is not None and page.has_view_permission(request)
+
+
+def page_of(row: Any) -> str:
+    """The admin's page of a row."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def card(kind: Kind, *, now: Any) -> dict[str, Any]:
+    """What there is of one kind, each number with the list that it counts."""
+    assert kind.model is not None  # noqa: S101 — for the type checker
+    url = reverse(f"admin:{kind.model._meta.app_label}_{kind.model._meta.model_name}_changelist")
+    numbers = counters.stock(kind.model, now=now)
+    return {
+        "label": str(kind.model._meta.verbose_name_plural),
+        "url": url,
+        "usable": numbers["usable"],
+        "numbers": [
+            ("expiring in 7 days", numbers["expiring"], f"{url}?state=active&expires=week"),
+            ("expired", numbers["expired"], f"{url}?state=expired"),
+            ("revoked", numbers["revoked"], f"{url}?state=revoked"),
+        ],
+    }
+
+
+def chart(days: list[date], series: dict[str, list[int]]) -> dict[str, Any]:
+    """Stacked bars, one a day: shares of a height of 100."""
+    highest = max(sum(numbers[index] for numbers in series.values()) for index in range(len(days))) or 1
+    bars = []
+    for index, day in enumerate(days):
+        top, parts = 100.0, []
+        for (label, numbers), colour in zip(series.items(), COLOURS * len(series), strict=False):
+            height = 100 * numbers[index] / highest
+            top -= height
+            parts.append({"y": f"{top:.2f}", "height": f"{height:.2f}", "colour": colour, "label": label})
+        words = ", ".join(f"{numbers[index]} {label}" for label, numbers in series.items() if numbers[index])
+        bars.append({"x": index * 10, "parts": parts, "words": f"{day:%Y-%m-%d}: {words or 'nothing'}"})
+    legend = [
+        {"label": label, "colour": colour, "total": sum(numbers)}
+        for (label, numbers), colour in zip(series.items(), COLOURS * len(series), strict=False)
+    ]
+    return {"bars": bars, "legend": legend, "highest": highest, "first": days[0], "last": days[-1], "width": 300}
+
+
+def expiring(models: list[type[Credential]], *, now: Any) -> list[dict[str, Any]]:
+    """What ends next of those kinds whose end somebody can put off."""
+    rows: list[Any] = []
+    for model in models:
+        if issubclass(model, RotatableCredential):
+            page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
+            found = model._default_manager.filter(expires_at__gt=now, revoked_at__isnull=True, is_active=True)
+            rows += found.select_related(*(page.list_select_related or ())).order_by("expires_at")[:6]
+    rows.sort(key=lambda row: row.expires_at)
+    return [
+        {"row": row, "kind": kinds.get(row.kind).label, "url": page_of(row), "owner": row.owner_label}
+        for row in rows[:6]
+    ]
+
+
+def warnings(request: HttpRequest) -> Iterator[str]:
+    """What is amiss, in plain words."""
+    for problem in checks.run_checks(tags=[checks.Tags.security]):
+        yield f"{problem.msg} {problem.hint or ''}".strip()
+    yield from filter(None, (warning(request) for warning in _warnings))
+
+
+@require_POST
+@sensitive_post_parameters("secret")
+def find(request: HttpRequest) -> HttpResponse:
+    """The way to the row behind a secret or token that somebody found, which goes into no URL, page or log."""
+    raw = request.POST.get("secret", "").strip()
+    found = kinds.find(raw.removeprefix("Bearer ").strip()) if raw else None
+    if found is None:
+        messages.warning(request, "Nothing here was ever reached with that.")
+        return HttpResponseRedirect(reverse("admin:index"))
+    kind, row = found
+    page = admin.site._registry.get(type(row))  # noqa: SLF001 — has no other
+    if page is None or not page.has_view_permission(request, row):
+        messages.warning(request, "It was found, but you may not look at it.")
+        return HttpResponseRedirect(reverse("admin:index"))
+    messages.info(request, f"What you pasted belongs here ({kind.label}).")
+    return HttpResponseRedirect(page_of(row))
+
+
+urlpatterns = [path("find/", admin.site.admin_view(find), name="find_secret")]

@@ -1,0 +1,152 @@
+"""Signing in to the admin: the second factor's pages, the middleware that asks for it, and the record of sign-ins."""
+
+import base64
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import django_otp
+import qrcode
+import qrcode.image.svg
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.signals import user_logged_in
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import mark_safe
+from django.views.decorators.cache import never_cache
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from tokens import operators
+from tokens.core.errors import RegistryError
+from tokens.core.overview import register_warning
+from tokens.core.verbs import operator
+
+
+class CodeForm(forms.Form):
+    """Six digits."""
+
+    code = forms.RegexField(
+        r"\A ?[0-9]{3} ?[0-9]{3} ?\Z",
+        label="Code",
+        error_messages={"invalid": "The code has six digits."},
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
+        ),
+    )
+
+    def clean_code(self) -> str:
+        """The digits."""
+        return str(self.cleaned_data["code"]).replace(" ", "")
+
+
+class SecondFactorMiddleware:
+    """Lets nobody who has a second factor, or must have one, further than to the pages that ask for it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """The response to `request`, or the way to the second factor."""
+        if request.path.startswith("/admin") and is_unverified(request):
+            row = operators.named(request.user.get_username())
+            open_pages = {reverse("admin:logout"), reverse("admin:jsi18n"), reverse("second_factor_code")}
+            if request.path not in open_pages:
+                if row.has_second_factor:
+                    return redirect(f"{reverse('second_factor_code')}?next={request.path}")
+                if operators.must_have_second_factor(row) and request.path != reverse("second_factor"):
+                    messages.warning(request, "A second factor is demanded of you. Set it up to go on.")
+                    return redirect("second_factor")
+        return self.get_response(request)
+
+
+def is_unverified(request: HttpRequest) -> bool:
+    """Whether somebody signed in, and has given no code."""
+    user: Any = request.user
+    return bool(user.is_authenticated and not user.is_verified())
+
+
+@never_cache
+def ask_code(request: HttpRequest) -> HttpResponse:
+    """Ask for the code of the second factor."""
+    form = CodeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        device = django_otp.match_token(request.user, form.cleaned_data["code"])
+        if device is not None:
+            django_otp.login(request, device)
+            request.session.cycle_key()
+            following = request.GET.get("next", "")
+            is_ours = url_has_allowed_host_and_scheme(following, allowed_hosts=None)
+            return HttpResponseRedirect(following if is_ours else reverse("admin:index"))
+        form.add_error("code", "That code is not right, or it is too old. After several mistakes wait a little.")
+    context = {**admin.site.each_context(request), "title": "Second factor", "form": form}
+    return TemplateResponse(request, "admin/registry/code.html", context)
+
+
+@never_cache
+def second_factor(request: HttpRequest) -> HttpResponse:
+    """Where an operator switches the second factor on and off."""
+    row = operators.named(request.user.get_username())
+    form = CodeForm()
+    if request.method == "POST":
+        try:
+            if "off" in request.POST:
+                operators.switch_off_second_factor(row, actor=operator(request))
+                messages.success(request, "The second factor is off.")
+                return redirect("second_factor")
+            form = CodeForm(request.POST)
+            if not row.has_second_factor and form.is_valid():
+                device = operators.switch_on_second_factor(row, form.cleaned_data["code"], actor=operator(request))
+                django_otp.login(request, device)
+                messages.success(request, "The second factor is on: from now on signing in asks for a code.")
+                return redirect("second_factor")
+        except RegistryError as exc:
+            messages.error(request, str(exc))
+    context: dict[str, Any] = {**admin.site.each_context(request), "title": "Second factor", "form": form}
+    context |= {"is_on": row.has_second_factor, "is_demanded": operators.must_have_second_factor(row)}
+    if not context["is_on"]:
+        device = operators.pending_device(row)
+        context |= {"picture": picture(device), "typed": base64.b32encode(device.bin_key).decode()}
+    return TemplateResponse(request, "admin/registry/second_factor.html", context)
+
+
+def picture(device: TOTPDevice) -> str:
+    """The QR code that an authenticator reads, as SVG."""
+    image = qrcode.make(device.config_url, image_factory=qrcode.image.svg.SvgPathImage, border=2)
+    return mark_safe(image.to_string(encoding="unicode"))  # noqa: S308 — made here, of nothing but squares
+
+
+@never_cache
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Django's page, and a record of its success."""
+    response = admin.site.password_change(request)
+    if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
+        operators.record(operators.Action.CHANGE_PASSWORD, request.user.pk, actor=operator(request))
+    return response
+
+
+@register_warning
+def first_password(request: HttpRequest) -> str:
+    """The password of the first run is still in use."""
+    row = operators.with_first_password()
+    return f"{row} still signs in with the password that the first run printed. Change it." if row else ""
+
+
+@receiver(user_logged_in)
+def record_sign_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    """Record whoever signs in to the admin."""
+    if request.path == reverse("admin:login"):
+        request.user = user
+        operators.record(operators.Action.SIGN_IN, user.pk, actor=operator(request))
+
+
+urlpatterns = [
+    path("password_change/", admin.site.admin_view(change_password)),
+    path("second-factor/", admin.site.admin_view(second_factor), name="second_factor"),
+    path("second-factor/code/", admin.site.admin_view(ask_code), name="second_factor_code"),
+]
