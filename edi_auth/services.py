@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import BigIntegerField, Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from edi_auth import claims, pasta
@@ -31,7 +31,8 @@ from tokens.core import audit, counters, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
-from tokens.core.models import CredentialQuerySet, Recorded, State, digest, is_opaque, is_same, preview_of
+from tokens.core.models import Recorded, State, digest, is_opaque, is_same, preview_of
+from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
 
 EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged")
@@ -111,13 +112,16 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
             edi=ring().sign(claims.of_group(group, now=now)),
             pasta=pasta.sign(PastaToken(PUBLIC, settings.PASTA_SYSTEM, claims.pasta_ttl(now))),
         )
-    return tokens_of(Profile.objects.get(pk=owner_id), now=now)
+    profile = PROFILE.first(pk=owner_id)
+    if profile is None:
+        raise InvalidCredential("Invalid API key")
+    return tokens_of(profile, now=now)
 
 
 def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int | None]:
     """Count one use of an API key; the ids of its owner and its group. Raises what `exchange` does."""
     keys = ApiKey.objects.filter(ApiKey.presented(digest(secret), now=now))
-    counted = _count(keys.usable(now=now).filter(allowed_networks=[]), secret, now=now)
+    counted = _count(COUNT_FROM_ANYWHERE, secret, now=now)
     if counted is None:
         key = keys.select_related("owner", "group").first()
         state = None if key is None else key.state_at(now)
@@ -127,28 +131,52 @@ def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int |
             raise Forbidden("The API key was revoked, or its owner is locked.")
         if not key.allows(address):
             raise Forbidden("The API key may not be used from this address.")
-        counted = _count(keys.usable(now=now), secret, now=now)
+        counted = _count(COUNT, secret, now=now)
     if counted is None:
         raise InvalidCredential("Invalid API key")
     return counted
 
 
-def _count(keys: CredentialQuerySet[ApiKey], secret: str, *, now: datetime) -> tuple[int, int | None] | None:
-    is_current = Q(key_hash=digest(secret))
-    rows = keys.update_returning(
-        ("owner", "group"),
-        use_count=F("use_count") + 1,
-        last_used_at=Case(When(is_current, then=Value(now)), default=F("last_used_at")),
-        previous_last_used_at=Case(When(is_current, then=F("previous_last_used_at")), default=Value(now)),
-    )
+def _count(statement: PreparedUpdate[ApiKey], secret: str, *, now: datetime) -> tuple[int, int | None] | None:
+    rows = statement.rows(fingerprint=digest(secret), now=now)
     return (rows[0][0], rows[0][1]) if rows else None
+
+
+def _counting(**limits: Any) -> PreparedUpdate[ApiKey]:
+    """The statement that finds a presented key within `limits`, judges it and counts its use."""
+    is_current = Q(key_hash=FINGERPRINT)
+    updates = {
+        "use_count": F("use_count") + 1,
+        "last_used_at": Case(When(is_current, then=NOW), default=F("last_used_at")),
+        "previous_last_used_at": Case(When(is_current, then=F("previous_last_used_at")), default=NOW),
+    }
+    return PreparedUpdate(
+        lambda: (
+            ApiKey.objects.filter(ApiKey.presented(FINGERPRINT, now=NOW), **limits).usable(now=NOW),
+            ("owner", "group"),
+            updates,
+        )
+    )
+
+
+COUNT, COUNT_FROM_ANYWHERE = _counting(), _counting(allowed_networks=[])
+PROFILE = Prepared(lambda: Profile.objects.filter(pk=Slot("pk", BigIntegerField())).order_by())
+
+
+def _principals() -> QuerySet[Any, Any]:
+    """EDI-ID, provider and e-mail of a profile's groups that are not locked and of its linked profiles."""
+    pk = Slot("pk", BigIntegerField())
+    groups = Group.objects.filter(members=pk, locked_at__isnull=True).order_by()
+    linked = Profile.objects.filter(links=pk).order_by().values_list("edi_id", "idp", "email")
+    return groups.values_list("edi_id", Value(GROUP_IDP), Value("")).union(linked, all=True)
+
+
+PRINCIPALS = Prepared(_principals)
 
 
 def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
     """A fresh pair of tokens for `profile`."""
-    groups = Group.objects.filter(members=profile, locked_at__isnull=True).order_by()
-    linked = profile.links.order_by().values_list("edi_id", "idp", "email")
-    principals = list(groups.values_list("edi_id", Value(GROUP_IDP), Value("")).union(linked, all=True))
+    principals = PRINCIPALS.rows(pk=profile.pk)
     links = {edi_id for edi_id, idp, _ in principals if idp != GROUP_IDP}
     edi_claims = claims.of_profile(
         profile,

@@ -1,15 +1,19 @@
 """The verbs of performance tokens and of the publishers that fetch them."""
 
+import logging
 import secrets
 import string
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import count
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from podcast_perf.models import PerformanceToken, Publisher
@@ -17,11 +21,19 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
+from tokens.core.locks import only_one
 from tokens.core.models import Credential, digest, is_opaque, is_same, preview_of
+from tokens.core.prepared import FINGERPRINT, NOW, Prepared
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 
 UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
+# On every so many mints of a process so many tokens go that expired long ago.
+SWEEP_EVERY, SWEPT = 100, 200
 BASE36 = string.digits + string.ascii_lowercase
+
+
+log = logging.getLogger(__name__)
+_minted = count(1)
 
 
 class Action(audit.Action):
@@ -29,6 +41,7 @@ class Action(audit.Action):
 
     MINT = "podcast_perf:performance_token:mint"
     REVOKE = "podcast_perf:performance_token:revoke"
+    PURGE = "podcast_perf:performance_token:purge"
     ADD_PUBLISHER = "podcast_perf:publisher:add"
     UPDATE_PUBLISHER = "podcast_perf:publisher:update"
     ROTATE_PUBLISHER = "podcast_perf:publisher:rotate"
@@ -52,6 +65,20 @@ class Minted:
 
     def __repr__(self) -> str:
         return f"Minted({self.token!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a purge did: an audit event is about it, because the rows are gone."""
+
+    deleted: int
+    expired_before: datetime
+    kind: ClassVar[str] = PerformanceToken.kind
+    pk: ClassVar[str] = ""
+    audit_fields: ClassVar[tuple[str, ...]] = ("deleted", "expired_before")
+
+    def __str__(self) -> str:
+        return f"{self.deleted} performance tokens"
 
 
 def ring() -> KeyRing:
@@ -92,6 +119,8 @@ def mint(
     )
     value = keys.sign(token.claims())
     lifecycle.insert(token, Action.MINT, actor=actor, taken="The serial is taken.", now=now)
+    if next(_minted) % SWEEP_EVERY == 0:
+        sweep(now=now)
     return Minted(token, value)
 
 
@@ -100,6 +129,60 @@ def revoke(serial: str, *, actor: Actor, reason: str = "", now: datetime | None 
     rows = PerformanceToken.objects.filter(serial=serial)
     missing = f"There is no performance token {serial!r}."
     return lifecycle.revoke(rows, Action.REVOKE, actor=actor, missing=missing, reason=reason, now=now or timezone.now())
+
+
+def expired_before(moment: datetime) -> QuerySet[PerformanceToken]:
+    """The tokens that had expired at `moment`, revoked ones too."""
+    return PerformanceToken.objects.filter(expires_at__lt=moment).order_by("expires_at")
+
+
+def purge(
+    *,
+    actor: Actor,
+    older_than: timedelta,
+    batch: int,
+    max_seconds: float | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+    now: datetime | None = None,
+) -> Purged:
+    """Delete the tokens that expired more than `older_than` ago, `batch` of them in each transaction.
+
+    It ends when none is left or, between two batches, after `max_seconds`; `progress` is told of each batch. One audit
+    event tells of it all. Raises `Forbidden` while another purge runs.
+    """
+    end = None if max_seconds is None else time.monotonic() + max_seconds
+    moment = (now or timezone.now()) - older_than
+    done, last = 0, batch
+    with only_one("purge", refusal="Another purge is running."):
+        while last == batch and (end is None or time.monotonic() < end):
+            last = _delete(expired_before(moment)[:batch])
+            done += last
+            progress(last)
+        purged = Purged(deleted=done, expired_before=moment)
+        if done:
+            audit.record(Action.PURGE, purged, actor=actor, now=now)
+    return purged
+
+
+def sweep(*, now: datetime) -> int:
+    """Delete a few tokens that expired long ago, so that a registry that nobody purges is bounded all the same.
+
+    It deletes more than are made from one sweep to the next. Failing costs nobody the token that was just minted.
+    """
+    if not settings.PERFORMANCE_TOKEN_KEEP_DAYS:
+        return 0
+    old = expired_before(now - timedelta(days=settings.PERFORMANCE_TOKEN_KEEP_DAYS))
+    skips = connection.features.has_select_for_update_skip_locked
+    try:
+        with transaction.atomic():
+            return _delete(old.select_for_update(skip_locked=skips)[:SWEPT])
+    except DatabaseError as exc:
+        log.warning("sweeping old performance tokens failed (%s)", type(exc).__name__)
+        return 0
+
+
+def _delete(tokens: QuerySet[PerformanceToken]) -> int:
+    return PerformanceToken.objects.filter(pk__in=tokens.values("pk")).delete()[0]
 
 
 def add_publisher(
@@ -210,10 +293,15 @@ def find_publisher(raw: str) -> Publisher | None:
     return Publisher.objects.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).first()
 
 
+PRESENTED = Prepared(
+    lambda: Publisher.objects.usable(now=NOW).filter(Publisher.presented(FINGERPRINT, now=NOW)).order_by()
+)
+
+
 def verify_publisher(raw: str, now: datetime) -> Description:
     """The usable publisher whose key is `raw`. Raises `InvalidCredential`."""
     fingerprint = digest(raw)
-    publisher = Publisher.objects.usable(now=now).filter(Publisher.presented(fingerprint, now=now)).first()
+    publisher = PRESENTED.first(fingerprint=fingerprint, now=now)
     is_current = publisher is not None and is_same(publisher.key_hash, fingerprint)
     is_previous = publisher is not None and is_same(publisher.previous_fingerprint or "", fingerprint)
     if publisher is None or not (is_current or is_previous):

@@ -30,7 +30,12 @@ class NamedToken(RotatableCredential):
 
     class Meta(RotatableCredential.Meta):
         ordering = ["id"]
-        indexes = [*RotatableCredential.Meta.indexes, prefix_index("name", name="namedtoken_prefix")]
+        indexes = [
+            *RotatableCredential.Meta.indexes,
+            prefix_index("name", name="namedtoken_prefix"),
+            # For a page that begins behind a name, which may be that of a token that was revoked.
+            models.Index(fields=["name"], name="namedtoken_by_name"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["name"],

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, Q, QuerySet
 from django.utils import timezone
 
 from tokens.core import audit, kinds, lifecycle
@@ -15,6 +15,7 @@ from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.models import Credential
+from tokens.core.prepared import FINGERPRINT, NOW, Prepared, Slot
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 from tokens.models import ISSUER, NamedToken
 
@@ -125,7 +126,7 @@ def revoke(name: str, *, actor: Actor, reason: str = "", now: datetime | None = 
 
 def value(name: str, *, actor: Actor, is_recorded: bool = True) -> str:
     """The value of the token `name`, signed from its row; that it was read is recorded. Raises `NotFound`."""
-    token = _named(name).first()
+    token = NAMED.first(name=name)
     if token is None:
         raise NotFound(_unknown(name))
     signed = ring().sign(token.claims())
@@ -164,7 +165,7 @@ def verify(raw: str, now: datetime) -> Description:
         subject, issued_at = _read(raw)
     except InvalidCredential:
         subject, issued_at = str(uuid.uuid4()), 0
-    token = NamedToken.objects.filter(NamedToken.presented(subject, now=now)).first()
+    token = PRESENTED.first(fingerprint=subject, now=now)
     if token is None or not token.is_usable(now=now):
         raise InvalidCredential("The token is not usable.")
     is_previous = str(token.subject) != subject
@@ -197,8 +198,12 @@ def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
     lifecycle.revoke(rows, Action.REVOKE, actor=actor, missing="It is gone.", reason=reason, now=timezone.now())
 
 
-def _named(name: str) -> QuerySet[NamedToken]:
+def _named(name: str | Slot) -> QuerySet[NamedToken]:
     return NamedToken.objects.filter(name=name, revoked_at__isnull=True)
+
+
+NAMED = Prepared(lambda: _named(Slot("name", CharField())))
+PRESENTED = Prepared(lambda: NamedToken.objects.filter(NamedToken.presented(FINGERPRINT, now=NOW)).order_by())
 
 
 def _unknown(name: str) -> str:

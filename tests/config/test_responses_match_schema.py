@@ -186,7 +186,7 @@ def test_answers_while_the_database_is_away(api, schema, bearers, monkeypatch, m
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("django.db.models.sql.compiler.SQLCompiler.execute_sql", refuse)
-    monkeypatch.setattr("tokens.core.models.CredentialQuerySet.update_returning", refuse)
+    monkeypatch.setattr("tokens.core.prepared._Written.run", refuse)
     response = api.call(method, path, body, bearer=bearers[WRITER], headers=headers)
     assert response.status_code == 503
     assert response["Retry-After"] == "2"

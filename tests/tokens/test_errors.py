@@ -390,6 +390,7 @@ def test_asks_to_try_again_when_it_cannot_look_a_bearer_up(api, bearer, monkeypa
         raise OperationalError("could not connect to server db.internal as user registry")
 
     monkeypatch.setattr("django.db.models.query.QuerySet._fetch_all", fail)
+    monkeypatch.setattr("tokens.core.prepared._Written.run", fail)
     assert "internal" not in error_of(api.call(method, path, body, bearer=bearer), 503)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from django.utils import timezone
 
 from tokens.core import metrics
-from tokens.core.models import AuditEvent, Recorded
+from tokens.core.models import AuditEvent
 
 
 class Action(StrEnum):
@@ -32,10 +32,26 @@ class Actor:
     request_id: str = ""
 
 
+class Subject(Protocol):
+    """What an event can be about: a `Recorded` row, or something without a row that names itself in the same words."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of credential."""
+
+    @property
+    def pk(self) -> Any:
+        """The id of the row."""
+
+    @property
+    def audit_fields(self) -> tuple[str, ...]:
+        """The fields that an event shows."""
+
+
 SYSTEM = Actor(kind="system", channel="system", label="system")
 
 
-def snapshot(row: Recorded) -> dict[str, Any]:
+def snapshot(row: Subject) -> dict[str, Any]:
     """The fields of `row` that an audit event may show, as JSON values."""
     values = ((name, getattr(row, name)) for name in row.audit_fields)
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
@@ -43,7 +59,7 @@ def snapshot(row: Recorded) -> dict[str, Any]:
 
 def record(
     action: Action,
-    row: Recorded,
+    row: Subject,
     *,
     actor: Actor,
     before: Mapping[str, Any] | None = None,
@@ -60,7 +76,7 @@ def record(
     return event
 
 
-def record_all(action: Action, rows: Iterable[Recorded], *, actor: Actor) -> None:
+def record_all(action: Action, rows: Iterable[Subject], *, actor: Actor) -> None:
     """Store that `actor` made each of `rows` when it was created: what `record` does for one."""
     AuditEvent.objects.bulk_create(
         _event(action, row, actor=actor, before=None, reason="", now=getattr(row, "created_at", timezone.now()))
@@ -69,7 +85,7 @@ def record_all(action: Action, rows: Iterable[Recorded], *, actor: Actor) -> Non
 
 
 def _event(
-    action: Action, row: Recorded, *, actor: Actor, before: Mapping[str, Any] | None, reason: str, now: datetime
+    action: Action, row: Subject, *, actor: Actor, before: Mapping[str, Any] | None, reason: str, now: datetime
 ) -> AuditEvent:
     after = snapshot(row)
     if before is not None:

@@ -12,6 +12,8 @@ from django.db import connections, models, router
 from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
+from tokens.core.prepared import Slot
+
 
 def digest(secret: str) -> str:
     """SHA-256 of a random secret in hex: what is stored in its place (fast is right for 160 random bits)."""
@@ -86,11 +88,11 @@ Row_co = TypeVar("Row_co", bound="Credential", covariant=True)
 class CredentialQuerySet(models.QuerySet[Row_co]):
     """Rows by state, through the one predicate of `Credential.obstacles`."""
 
-    def usable(self, *, now: datetime | None = None) -> Self:
+    def usable(self, *, now: datetime | Slot | None = None) -> Self:
         """The credentials that every door accepts at `now`."""
         return self.in_state(State.ACTIVE, now=now)
 
-    def in_state(self, state: State, *, now: datetime | None = None) -> Self:
+    def in_state(self, state: State, *, now: datetime | Slot | None = None) -> Self:
         """The credentials whose state is `state` at `now`."""
         return self.filter(self.model.condition(state, now=now or timezone.now()))
 
@@ -100,15 +102,20 @@ class CredentialQuerySet(models.QuerySet[Row_co]):
         `QuerySet.update` with the `RETURNING` that PostgreSQL and SQLite both have: finding a row, judging it and
         counting its use cannot be torn apart, and no lock outlives the statement.
         """
+        sql, params = self.returning_sql(fields, updates)
+        with connections[router.db_for_write(self.model)].cursor() as cursor:
+            cursor.execute(sql, params)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def returning_sql(self, fields: tuple[str, ...], updates: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """The statement of `update_returning` and its parameters."""
         query = cast(UpdateQuery, self.query.chain(UpdateQuery))
         query.add_update_values(updates)
         connection = connections[router.db_for_write(self.model)]
         sql, params = query.get_compiler(connection=connection).as_sql()
         columns = ", ".join(connection.ops.quote_name(_column(self.model, name)) for name in fields)
-        with connection.cursor() as cursor:
-            cursor.execute(f"{sql} RETURNING {columns}", params)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+        return f"{sql} RETURNING {columns}", tuple(params)
 
 
 def _column(model: type[models.Model], name: str) -> str:
@@ -152,7 +159,7 @@ class Credential(Recorded):
         ]
 
     @classmethod
-    def obstacles(cls, now: datetime) -> dict[State, models.Q]:
+    def obstacles(cls, now: datetime | Slot) -> dict[State, models.Q]:
         """What keeps a credential from being usable at `now`, in order of precedence.
 
         Expired means `now >= expires_at`. Kinds with an owner put the owner's lock in through `locked_by_owner`.
@@ -166,7 +173,7 @@ class Credential(Recorded):
         }
 
     @classmethod
-    def condition(cls, state: State, *, now: datetime) -> models.Q:
+    def condition(cls, state: State, *, now: datetime | Slot) -> models.Q:
         """What holds of the credentials whose state is `state` at `now`, and of no others."""
         condition = models.Q()
         for obstacle, holds in cls.obstacles(now).items():
@@ -244,9 +251,11 @@ class RotatableCredential(Credential):
         abstract = True
 
     @classmethod
-    def presented(cls, fingerprint: str, *, now: datetime) -> models.Q:
+    def presented(cls, fingerprint: str | Slot, *, now: datetime | Slot) -> models.Q:
         """The row whose secret has this `fingerprint`, or whose previous one has and is in its grace at `now`."""
-        return models.Q(**{cls.fingerprint_field: fingerprint}) | models.Q(
+        field: models.Field[Any, Any] = cls._meta.get_field(cls.fingerprint_field)  # type: ignore[assignment]  # a column
+        current = fingerprint.like(field) if isinstance(fingerprint, Slot) else fingerprint
+        return models.Q(**{cls.fingerprint_field: current}) | models.Q(
             previous_fingerprint=fingerprint, previous_valid_until__gt=now
         )
 

@@ -1,0 +1,86 @@
+"""Statements that the ORM writes once: the same answer as its own, whatever they are run with."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import F, UUIDField
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from edi_auth.models import ApiKey
+from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of
+from tokens.core.models import digest
+from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
+from tokens.models import NamedToken
+
+pytestmark = pytest.mark.django_db
+
+USABLE = Prepared(lambda: NamedToken.objects.filter(NamedToken.presented(FINGERPRINT, now=NOW)).usable(now=NOW))
+
+
+def test_finds_the_row_as_the_orm_does():
+    stored = NamedTokenFactory(allowed_networks=["192.0.2.0/24"], expires_at=timezone.now() + timedelta(days=1))
+    found = USABLE.first(fingerprint=str(stored.subject), now=timezone.now())
+    orm = NamedToken.objects.get(pk=stored.pk)
+    assert {f.attname: getattr(found, f.attname) for f in NamedToken._meta.concrete_fields} == {
+        f.attname: getattr(orm, f.attname) for f in NamedToken._meta.concrete_fields
+    }
+
+
+def test_finds_another_row_for_another_value():
+    first, second = NamedTokenFactory(), NamedTokenFactory()
+    now = timezone.now()
+    assert [USABLE.first(fingerprint=str(token.subject), now=now) for token in (first, second)] == [first, second]
+
+
+def test_finds_nothing_for_an_unknown_value():
+    NamedTokenFactory()
+    assert USABLE.first(fingerprint=str(uuid.uuid4()), now=timezone.now()) is None
+
+
+def test_asks_the_clock_that_it_is_given():
+    end = timezone.now() + timedelta(hours=1)
+    token = NamedTokenFactory(expires_at=end)
+    assert USABLE.first(fingerprint=str(token.subject), now=end - timedelta(seconds=1)) == token
+    assert USABLE.first(fingerprint=str(token.subject), now=end) is None
+
+
+def test_saves_what_it_found():
+    token = NamedTokenFactory()
+    found = USABLE.first(fingerprint=str(token.subject), now=timezone.now())
+    found.is_active = False
+    found.save()
+    assert not NamedToken.objects.get(pk=token.pk).is_active
+
+
+def test_gives_the_columns_that_are_named():
+    token = NamedTokenFactory()
+    names = Prepared(lambda: NamedToken.objects.filter(subject=Slot("of", UUIDField())).values_list("name", "subject"))
+    assert names.rows(of=token.subject) == [(token.name, token.subject)]
+
+
+def test_takes_a_value_for_no_more_than_a_value():
+    NamedTokenFactory(name="x")
+    by_name = Prepared(lambda: NamedToken.objects.filter(name=Slot("name", NamedToken._meta.get_field("name"))))
+    assert by_name.first(name="x' OR '1'='1") is None
+    assert by_name.first(name="%s") is None
+
+
+def test_updates_one_row_and_returns_it():
+    keys = [ApiKeyFactory(use_count=4), ApiKeyFactory(use_count=7)]
+    count = PreparedUpdate(
+        lambda: (
+            ApiKey.objects.filter(ApiKey.presented(FINGERPRINT, now=NOW)).usable(now=NOW),
+            ("id", "use_count"),
+            {"use_count": F("use_count") + 1, "last_used_at": NOW},
+        )
+    )
+    now = timezone.now()
+    for key in keys:
+        with CaptureQueriesContext(connection) as captured:
+            rows = count.rows(fingerprint=digest(secret_of(key)), now=now)
+        assert (rows, len(captured)) == ([(key.pk, key.use_count + 1)], 1)
+    assert set(ApiKey.objects.values_list("use_count", "last_used_at")) == {(5, now), (8, now)}
+    assert count.rows(fingerprint="0" * 64, now=now) == []

@@ -1,0 +1,114 @@
+"""Statements of the busiest paths, which the ORM writes once: writing one takes it longer than running it.
+
+A query set is made as everywhere else, with a `Slot` in each place where a value will go; what is usable is said in
+`Credential.obstacles` alone, for these statements too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from django.db import connection, models
+from django.db.models.expressions import Expression
+
+if TYPE_CHECKING:
+    from tokens.core.models import CredentialQuerySet
+
+Model = TypeVar("Model", bound=models.Model)
+
+
+class Slot(Expression):
+    """The place of the value that goes by `name`."""
+
+    def __init__(self, name: str, output_field: "models.Field[Any, Any]") -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def like(self, field: "models.Field[Any, Any]") -> "Slot":
+        """The same place, its value written as `field` does (a UUID is text in SQLite alone)."""
+        return Slot(self.name, field)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """A placeholder, whose parameter is this slot itself."""
+        return "%s", (self,)
+
+
+# The slots that most statements have.
+NOW = Slot("now", models.DateTimeField())
+FINGERPRINT = Slot("fingerprint", models.CharField())
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A statement as the database gets it, and what turns its columns into values."""
+
+    sql: str
+    params: tuple[Any, ...]
+    converters: Mapping[int, Any]
+
+    def run(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows that it gives back with these `values` in its slots."""
+        params = [
+            param.output_field.get_db_prep_value(values[param.name], connection) if isinstance(param, Slot) else param
+            for param in self.params
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, params)
+            rows = cursor.fetchall()
+        return [self._converted(row) for row in rows] if self.converters else rows
+
+    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        columns = list(row)
+        for position, (functions, expression) in self.converters.items():
+            for function in functions:
+                columns[position] = function(columns[position], expression, connection)
+        return tuple(columns)
+
+
+class Prepared(Generic[Model]):
+    """The statement of the query set that `make()` returns, run with other values each time."""
+
+    def __init__(self, make: Callable[[], "models.QuerySet[Model, Any]"]) -> None:
+        self._make = make
+        self._model: type[Model] | None = None
+        self._written: _Written | None = None
+
+    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
+        """The columns of all rows: those that `values_list` names, or all of the model's."""
+        if self._written is None:
+            self._written = self._write()
+        return self._written.run(values)
+
+    def first(self, **values: Any) -> Model | None:
+        """The first row as an instance, or None."""
+        rows = self.rows(**values)
+        if not rows or self._model is None:
+            return None
+        return self._model.from_db(connection.alias, _columns(self._model), rows[0])
+
+    def _write(self) -> _Written:
+        query_set = self._make()
+        self._model = query_set.model
+        compiler = query_set.query.get_compiler(connection=connection)
+        sql, params = compiler.as_sql()
+        expressions = [expression for expression, _, _ in compiler.select]
+        return _Written(sql, tuple(params), compiler.get_converters(expressions))
+
+
+class PreparedUpdate(Prepared[Model]):
+    """The same for `CredentialQuerySet.update_returning`: `make()` returns the query set, `fields` and `updates`."""
+
+    def __init__(self, make: Callable[[], "tuple[CredentialQuerySet[Any], tuple[str, ...], dict[str, Any]]"]) -> None:
+        self._make_update = make
+        super().__init__(lambda: make()[0])
+
+    def _write(self) -> _Written:
+        query_set, fields, updates = self._make_update()
+        sql, params = query_set.returning_sql(fields, updates)
+        return _Written(sql, params, {})
+
+
+@lru_cache(maxsize=32)
+def _columns(model: type[models.Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
