@@ -44,6 +44,9 @@ def when_ready(server: Any) -> None:
     """Bound how long a read from a client may block, and say where the server listens."""
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", BODY_TIMEOUT_SECONDS, 0))
+        if listener.sock.family != socket.AF_UNIX and hasattr(socket, "TCP_DEFER_ACCEPT"):
+            # Whoever connects and says nothing costs no thread: the kernel keeps the connection until something comes.
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, BODY_TIMEOUT_SECONDS)
         print(f"Serving at {listener}", flush=True)  # noqa: T201 — the one line that a person waits for
 
 
