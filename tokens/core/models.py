@@ -173,7 +173,7 @@ class Credential(Recorded):
         }
 
     @classmethod
-    def condition(cls, state: State, *, now: datetime) -> models.Q:
+    def condition(cls, state: State, *, now: datetime | Slot) -> models.Q:
         """What holds of the credentials whose state is `state` at `now`, and of no others."""
         condition = models.Q()
         for obstacle, holds in cls.obstacles(now).items():
