@@ -221,6 +221,7 @@ class Bench:
             env=self.registry.environment,
             input=given,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             timeout=600,
             check=True,
