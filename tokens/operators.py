@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tokens.core import audit
@@ -55,6 +56,15 @@ def named(username: str) -> Operator:
 def must_have_second_factor(row: Operator) -> bool:
     """Whether the settings, or a superuser, demand a second factor of this operator."""
     return settings.SECOND_FACTOR_REQUIRED or row.must_have_second_factor
+
+
+def factor_of(operator_id: Any) -> tuple[bool, bool]:
+    """Whether an operator has a second factor, and whether one is demanded of them, in one query."""
+    devices = TOTPDevice.objects.filter(user_id=OuterRef("pk"), confirmed=True)
+    policies = OperatorPolicy.objects.filter(user_id=OuterRef("pk"), must_have_second_factor=True)
+    rows = Operator.objects.filter(pk=operator_id).annotate(has=Exists(devices), must=Exists(policies))
+    has, must = rows.values_list("has", "must").get()
+    return bool(has), bool(must) or settings.SECOND_FACTOR_REQUIRED
 
 
 def pending_device(row: Operator) -> TOTPDevice:

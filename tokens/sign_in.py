@@ -54,12 +54,12 @@ class SecondFactorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The response to `request`, or the way to the second factor."""
         if request.path.startswith("/admin") and is_unverified(request):
-            row = operators.named(request.user.get_username())
+            has_factor, must_have_one = operators.factor_of(request.user.pk)
             open_pages = {reverse("admin:logout"), reverse("admin:jsi18n"), reverse("second_factor_code")}
             if request.path not in open_pages:
-                if row.has_second_factor:
+                if has_factor:
                     return redirect(f"{reverse('second_factor_code')}?next={request.path}")
-                if operators.must_have_second_factor(row) and request.path != reverse("second_factor"):
+                if must_have_one and request.path != reverse("second_factor"):
                     messages.warning(request, "A second factor is demanded of you. Set it up to go on.")
                     return redirect("second_factor")
         return self.get_response(request)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django_otp.oath import TOTP
@@ -196,3 +197,15 @@ def test_tells_the_browser_what_it_may_run(client, path, may_evaluate):
 def test_ends_sessions(admin, settings):
     assert settings.SESSION_COOKIE_AGE <= 12 * 3600
     assert settings.SESSION_EXPIRE_AT_BROWSER_CLOSE
+
+
+def test_is_forgotten_by_a_command(operator):
+    TOTPDevice.objects.create(user=operator, confirmed=True)
+    call_command("forget_second_factor", "jane")
+    assert not TOTPDevice.objects.exists()
+    assert AuditEvent.objects.get().channel == "command"
+
+
+def test_is_forgotten_of_nobody_unknown(operator):
+    with pytest.raises(CommandError, match="no operator named"):
+        call_command("forget_second_factor", "joe")

@@ -5,6 +5,7 @@ opens each page three times and prints the queries and the best time of the serv
 """
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -106,8 +107,9 @@ def main() -> None:
         if kind.model is not None:
             counters.store_stock(kind.model, now=timezone.now())
     DailyCount.objects.filter(name__startswith="minted:").delete()
-    print(f"{connection.vendor}: {rows} rows of each kind in {time.perf_counter() - begun:.0f} s\n")  # noqa: T201 — prints
-    browser = Client()
+    print(f"{connection.vendor}: {rows} rows of each kind in {time.perf_counter() - begun:.0f} s\n", flush=True)  # noqa: T201 — prints
+    logging.disable(logging.CRITICAL)  # lines about each request would stand between those of the table
+    browser = Client(SERVER_NAME="localhost")
     browser.force_login(User.objects.create_superuser("bench"))
     print("| page | queries | ms |\n| --- | ---: | ---: |")  # noqa: T201 — prints
     for name, url in pages().items():

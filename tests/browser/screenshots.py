@@ -46,7 +46,8 @@ def main() -> None:
         found = re.search(r"operator admin, password:?\s+(\S+)", made)
         assert found, "init printed no password."
         command = [sys.executable, "manage.py", "serve", "--bind", f"127.0.0.1:{port}", "--workers", "1"]
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 — our own command
+        quiet = subprocess.DEVNULL
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet)  # noqa: S603 — our own
         try:
             take(f"http://127.0.0.1:{port}", found[1])
         finally:
@@ -57,7 +58,7 @@ def main() -> None:
 def manage(environment: dict[str, str], *arguments: str) -> str:
     """What a command prints."""
     command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)  # noqa: S603 — our own command
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)  # noqa: S603 — our own
     return done.stdout
 
 
@@ -65,7 +66,7 @@ def take(base: str, password: str) -> None:
     """Write every picture, the overview also as it is in the dark."""
     for _ in range(100):
         try:
-            urllib.request.urlopen(f"{base}/admin/login/").close()  # noqa: S310 — our own server
+            urllib.request.urlopen(f"{base}/admin/login/").close()  # noqa: S310 — our own
             break
         except OSError:
             time.sleep(0.1)

@@ -59,10 +59,11 @@ def life(number: int, *, now: datetime) -> dict[str, Any]:
     """
     chance = random.Random(number)  # noqa: S311 — a demo
     created_at = now - timedelta(days=chance.uniform(0, 90))
+    ends_at = now + timedelta(days=chance.uniform(-60, 300))
     fate = chance.random()
     return {
         "created_at": created_at,
-        "expires_at": now + timedelta(days=chance.uniform(-60, 300)) if fate > 0.2 else None,
+        "expires_at": max(ends_at, created_at + timedelta(days=1)) if fate > 0.2 else None,
         "is_active": not 0.05 < fate < 0.1,
         "revoked_at": chance.choice((now, created_at + timedelta(hours=1))) if fate < 0.05 else None,
         "last_used_at": now - timedelta(hours=chance.uniform(0, 200)) if fate > 0.4 else None,
