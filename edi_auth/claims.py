@@ -101,7 +101,7 @@ def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dic
     return claims | began | _times(now, session_end=end) | {"iat": issued, "nbf": issued}
 
 
-def pasta_ttl(now: datetime, *, session_end: float, step: int = 0) -> int:
+def pasta_ttl(now: datetime, *, session_end: float = math.inf, step: int = 0) -> int:
     """The moment of expiry of a PASTA token made now, in milliseconds, not later than `session_end` (seconds).
 
     It is rounded up to whole steps of `step` seconds.
