@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db.backends.postgresql.creation import DatabaseCreation
 
 from edi_auth import pasta, revocations
 from tests.client import APIClient
@@ -17,6 +18,14 @@ from tokens.core import logs
 from tokens.core.audit import Actor
 from tokens.core.signing import KeyRing
 
+
+def drop(creation: DatabaseCreation, name: str, verbosity: int) -> None:
+    """Drop a test database even where a thread that a test has started still holds a connection to it."""
+    with creation._nodb_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {creation.connection.ops.quote_name(name)} WITH (FORCE)")
+
+
+DatabaseCreation._destroy_test_db = drop
 VECTORS = json.loads((DATA / "vectors.json").read_text())
 
 

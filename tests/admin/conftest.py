@@ -21,10 +21,18 @@ from tests.factories import (
 )
 from tokens.core import audit
 from tokens.core.audit import SYSTEM
+from tokens.core.roles import make_groups
 from tokens.models import Operator
 from tokens.services import Action
 
 ATTEMPT = {"username": "jane", "ip_address": "192.0.2.1", "user_agent": "curl", "path_info": "/admin/login/"}
+
+
+@pytest.fixture(autouse=True)
+def roles(db: Any) -> None:
+    """The groups that the migrations made; tests whose database is emptied afterwards take them along."""
+    for label in ("tokens", "podcast_perf", "edi_auth"):
+        make_groups(label)
 
 
 @pytest.fixture
