@@ -26,8 +26,9 @@ def examined(manage):
 
 
 @pytest.fixture(autouse=True)
-def private_keys(settings, tmp_path):
-    """Key files that nobody else can read."""
+def sound(settings, tmp_path, monkeypatch):
+    """Key files that nobody else can read, and nothing in the environment that is for tests in a browser."""
+    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)
     for name in ("EDI_JWT_PRIVATE_KEY_PATH", "PASTA_PRIVATE_KEY_PATH"):
         path = tmp_path / getattr(settings, name).name
         shutil.copy(getattr(settings, name), path)
