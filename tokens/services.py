@@ -99,8 +99,8 @@ def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
     """
     if expires_at is None:
         return False
-    moment = expires_at.replace(microsecond=expires_at.microsecond // 1000 * 1000)
-    shown = {"updated_at__gte": moment, "updated_at__lt": moment + timedelta(milliseconds=1)}
+    first = expires_at.microsecond // 1000 * 1000
+    shown = {"updated_at__range": (expires_at.replace(microsecond=first), expires_at.replace(microsecond=first + 999))}
     return _named(name).filter(expires_at__isnull=True, **shown).exists()
 
 

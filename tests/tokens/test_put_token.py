@@ -99,6 +99,11 @@ def test_ends_no_token_that_is_sent_back_as_it_was_shown(api, bearer):
     assert opens(api, value)
 
 
+def test_takes_the_last_moment_there_is(api, bearer):
+    NamedTokenFactory(name="example")
+    assert updated(api, bearer, expiration_date=253_402_300_799_999)["expiration_date"] == 253_402_300_799_999
+
+
 def test_shows_a_token_that_lost_its_expiry_as_documented(api, bearer):
     NamedTokenFactory(name="example", expires_at=LATER)
     row = updated(api, bearer, expiration_date=None)
