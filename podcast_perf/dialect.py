@@ -5,12 +5,13 @@ from typing import Any
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from podcast_perf.services import Minted
+from podcast_perf.models import PerformanceToken
 from tokens.core.http import Problem
 from tokens.core.http import exception_handler as make_handler
+from tokens.core.lifecycle import Minted
 
 
-def token(minted: Minted) -> Response:
+def token(minted: Minted[PerformanceToken]) -> Response:
     """The answer that carries the token."""
     return Response({"token": minted.value})
 

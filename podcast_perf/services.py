@@ -21,6 +21,7 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
+from tokens.core.lifecycle import Minted
 from tokens.core.locks import only_one
 from tokens.core.models import Credential, digest, is_opaque, is_same, preview_of
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared
@@ -61,17 +62,6 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
-    """A stored performance token and, this once, its signed text."""
-
-    token: PerformanceToken
-    value: str
-
-    def __repr__(self) -> str:
-        return f"Minted({self.token!r})"
-
-
-@dataclass(frozen=True, slots=True)
 class Purged:
     """What a purge did: an audit event is about it, because the rows are gone."""
 
@@ -106,7 +96,7 @@ def holder_of(raw_key: str, *, address: str | None = None, now: datetime | None 
 
 def mint(
     *, actor: Actor, holder: Holder | None, hours: str | None = None, is_admin: bool = True, now: datetime | None = None
-) -> Minted:
+) -> Minted[PerformanceToken]:
     """Store the claims of a fresh token and sign it: an admin's, or a listener's for feeds and players.
 
     `hours` is the lifetime as the text that becomes the claim `d`; `EXPIRES_IN` when None. Raises `NotConfigured`.

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential, NotFound
 from tokens.core.kinds import Description
+from tokens.core.lifecycle import Minted
 from tokens.core.models import Credential
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, Slot
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
@@ -32,17 +32,6 @@ class Action(audit.Action):
     READ_VALUE = "tokens:named_token:read_value"
 
 
-@dataclass(frozen=True, slots=True)
-class Minted:
-    """A named token and, this once, its value."""
-
-    token: NamedToken
-    value: str
-
-    def __repr__(self) -> str:
-        return f"Minted({self.token!r})"
-
-
 def ring() -> KeyRing:
     """The keys of named tokens; raises `NotConfigured` without `TOKENS_SECRET_KEY`."""
     return hmac_ring("TOKENS_SECRET_KEY")
@@ -57,7 +46,7 @@ def mint(
     can_write: bool = True,
     allowed_networks: Iterable[str] = (),
     now: datetime | None = None,
-) -> Minted:
+) -> Minted[NamedToken]:
     """Make the named token `name`, which must be free.
 
     None for `expires_at` means the lifetime in `NAMED_TOKEN_DEFAULT_LIFETIME`, for ever when there is none. Raises
@@ -106,7 +95,7 @@ def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
 
 def rotate(
     name: str, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
-) -> Minted:
+) -> Minted[NamedToken]:
     """Give the token `name` a new value; the old one stays good for `grace`.
 
     Raises `NotFound`, `Invalid` and `NotConfigured`.

@@ -57,7 +57,7 @@ def text() -> bytes:
     registry: CollectorRegistry
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types here
     else:
         registry = REGISTRY
     return generate_latest(registry) + generate_latest(_only(usable))

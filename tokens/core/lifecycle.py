@@ -1,8 +1,9 @@
 """How services write: each function stores one change of one row and its audit event together, or neither."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
@@ -20,6 +21,14 @@ DEFAULT_GRACE, MAX_GRACE = timedelta(hours=24), timedelta(days=30)
 Row = TypeVar("Row", bound=Recorded)
 Ended = TypeVar("Ended", bound=Credential)
 Rotated = TypeVar("Rotated", bound=RotatableCredential)
+
+
+@dataclass(frozen=True, slots=True)
+class Minted(Generic[Row]):
+    """A stored token and, this once, its signed text, which no `repr` shows."""
+
+    token: Row
+    value: str = field(repr=False)
 
 
 def insert(row: Row, action: Action, *, actor: Actor, taken: str, now: datetime) -> Row:
