@@ -63,7 +63,7 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Keep what was counted since the last time it was stored."""
     from django.db import Error  # noqa: PLC0415 — not before the application is loaded
 
-    from tokens.core import counters  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.operations import counters  # noqa: PLC0415 — not before the application is loaded
 
     with contextlib.suppress(Error):
         counters.flush()
@@ -72,7 +72,7 @@ def worker_exit(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Have the revocation snapshot before the first request asks for it."""
     from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
-    from tokens.core import metrics  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.operations import metrics  # noqa: PLC0415 — not before the application is loaded
 
     revocations.snapshot.start()
     metrics.start_sampling()

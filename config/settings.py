@@ -212,7 +212,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("registry/mark.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,
-    "DASHBOARD_CALLBACK": "tokens.core.overview.context_of",
+    "DASHBOARD_CALLBACK": "tokens.core.admin.overview.context_of",
     "STYLES": [lambda _request: static("registry/admin.css")],
     "SCRIPTS": [lambda _request: static("registry/admin.js")],
     "ACCOUNT": {
@@ -239,8 +239,8 @@ LOG_FORMAT = env.log_format("LOG_FORMAT")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "tokens.core.logs.formatter", "log_format": LOG_FORMAT}},
-    "filters": {"is_fault": {"()": "tokens.core.logs.IsFault"}},
+    "formatters": {"line": {"()": "tokens.core.operations.logs.formatter", "log_format": LOG_FORMAT}},
+    "filters": {"is_fault": {"()": "tokens.core.operations.logs.IsFault"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from tokens.core import kinds
-from tokens.core.admin import ListAdmin, RegistryAdmin
+from tokens.core.admin.registry import ListAdmin, RegistryAdmin
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

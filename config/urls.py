@@ -16,7 +16,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
     path("", views.landing, name="landing"),
-    path("admin/", include("tokens.core.overview")),
+    path("admin/", include("tokens.core.admin.overview")),
     path("admin/", include("tokens.sign_in")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(content_negotiation_class=Negotiation), name="schema"),

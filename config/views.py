@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from tokens.core import exposition, health
 from tokens.core.http import client_address
+from tokens.core.operations import exposition, health
 
 RETRY_SECONDS = "2"
 

@@ -10,9 +10,21 @@ from unfold.decorators import display
 
 from edi_auth import services
 from edi_auth.models import ApiKey, Group, Principal, Profile
-from tokens.core.admin import CredentialAdmin, RegistryAdmin, operator
-from tokens.core.listing import moment
-from tokens.core.verbs import END_TOKENS, EXTEND, LOCK, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, UNLOCK, Verb
+from tokens.core.admin.credentials import CredentialAdmin
+from tokens.core.admin.listing import moment
+from tokens.core.admin.registry import RegistryAdmin
+from tokens.core.admin.verbs import (
+    END_TOKENS,
+    EXTEND,
+    LOCK,
+    REVOKE,
+    ROTATE,
+    SWITCH_OFF,
+    SWITCH_ON,
+    UNLOCK,
+    Verb,
+    operator,
+)
 
 
 class LockFilter(admin.SimpleListFilter):

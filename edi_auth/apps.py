@@ -14,7 +14,8 @@ class EdiAuthConfig(AppConfig):
         """Register what this app brings."""
         from edi_auth import checks, pasta, revocations, setup  # noqa: F401, PLC0415 — models are not loaded earlier
         from edi_auth.services import KINDS, ring  # noqa: PLC0415 — models are not loaded earlier
-        from tokens.core import health, kinds  # noqa: PLC0415 — models are not loaded earlier
+        from tokens.core import kinds  # noqa: PLC0415 — models are not loaded earlier
+        from tokens.core.operations import health  # noqa: PLC0415 — models are not loaded earlier
 
         for kind in KINDS:
             kinds.register(kind)

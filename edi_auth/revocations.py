@@ -17,8 +17,9 @@ from django.db import connection
 from django.db.models import Q
 
 from edi_auth.models import Group, Principal, Profile, edi_id_of
-from tokens.core import counters, health, kinds, metrics
+from tokens.core import kinds
 from tokens.core.errors import Forbidden, Unavailable
+from tokens.core.operations import counters, health, metrics
 
 log = logging.getLogger(__name__)
 

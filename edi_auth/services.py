@@ -27,11 +27,12 @@ from edi_auth.models import (
 )
 from edi_auth.pasta import PastaToken
 from edi_auth.revocations import COMMIT_SECONDS, snapshot
-from tokens.core import audit, counters, kinds, lifecycle
+from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.models import Recorded, State, digest, is_opaque, is_same, preview_of
+from tokens.core.operations import counters
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
 

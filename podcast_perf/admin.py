@@ -12,8 +12,8 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWid
 
 from podcast_perf import services
 from podcast_perf.models import PerformanceToken, Publisher
-from tokens.core.admin import CredentialAdmin, operator
-from tokens.core.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb
+from tokens.core.admin.credentials import CredentialAdmin
+from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb, operator
 
 
 class PublisherForm(forms.ModelForm):

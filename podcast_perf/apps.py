@@ -14,7 +14,8 @@ class PodcastPerfConfig(AppConfig):
         """Register what this app brings."""
         from podcast_perf import checks, setup  # noqa: F401, PLC0415 — models are not loaded earlier
         from podcast_perf.services import KINDS, ring  # noqa: PLC0415 — models are not loaded earlier
-        from tokens.core import health, kinds  # noqa: PLC0415 — models are not loaded earlier
+        from tokens.core import kinds  # noqa: PLC0415 — models are not loaded earlier
+        from tokens.core.operations import health  # noqa: PLC0415 — models are not loaded earlier
 
         for kind in KINDS:
             kinds.register(kind)

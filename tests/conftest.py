@@ -14,8 +14,8 @@ from edi_auth import pasta, revocations
 from tests.client import APIClient
 from tests.factories import NamedTokenFactory, value_of
 from tests.settings import DATA
-from tokens.core import logs
 from tokens.core.audit import Actor
+from tokens.core.operations import logs
 from tokens.core.signing import KeyRing
 
 

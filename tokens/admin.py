@@ -16,9 +16,10 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from tokens import operators, services
-from tokens.core.admin import AuditEventAdmin, CredentialAdmin, operator
+from tokens.core.admin.credentials import CredentialAdmin
+from tokens.core.admin.events import AuditEventAdmin
+from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, operator
 from tokens.core.errors import RegistryError
-from tokens.core.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON
 from tokens.models import AuditEvent, NamedToken, Operator, OperatorPolicy
 
 admin.site.register(AuditEvent, AuditEventAdmin)

@@ -14,7 +14,8 @@ class TokensConfig(AppConfig):
     def ready(self) -> None:
         """Register what this app brings."""
         from tokens import setup  # noqa: F401, PLC0415 — models are not loaded earlier
-        from tokens.core import checks, health, kinds, logs  # noqa: F401, PLC0415 — models are not loaded earlier
+        from tokens.core import checks, kinds  # noqa: F401, PLC0415 — models are not loaded earlier
+        from tokens.core.operations import health, logs  # noqa: PLC0415 — models are not loaded earlier
         from tokens.services import KIND, ring  # noqa: PLC0415 — models are not loaded earlier
 
         logs.configure(settings.LOG_FORMAT)

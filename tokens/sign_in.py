@@ -23,9 +23,9 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from tokens import operators
+from tokens.core.admin.overview import register_warning
+from tokens.core.admin.verbs import operator
 from tokens.core.errors import RegistryError
-from tokens.core.overview import register_warning
-from tokens.core.verbs import operator
 
 
 class CodeForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from tokens.core.roles import make_groups
+from tokens.core.admin.roles import make_groups
 
 
 def make(apps, schema_editor):

@@ -20,8 +20,8 @@ from tests.factories import (
     value_of,
 )
 from tokens.core import audit
+from tokens.core.admin.roles import make_groups
 from tokens.core.audit import SYSTEM
-from tokens.core.roles import make_groups
 from tokens.models import Operator
 from tokens.services import Action
 

@@ -22,7 +22,8 @@ from tests.factories import (
     secret_of,
     value_of,
 )
-from tokens.core import audit, kinds, listing
+from tokens.core import audit, kinds
+from tokens.core.admin import listing
 from tokens.core.audit import SYSTEM
 from tokens.core.models import State
 from tokens.services import Action

@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.factories import ApiKeyFactory, NamedTokenFactory, ProfileFactory, secret_of
-from tokens.core import counters
 from tokens.core.models import DailyCount, digest
+from tokens.core.operations import counters
 from tokens.models import AuditEvent, NamedToken, OperatorPolicy
 
 pytestmark = pytest.mark.django_db

@@ -93,7 +93,8 @@ def main() -> None:
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415 — not before
     from django.utils import timezone  # noqa: PLC0415 — not before
 
-    from tokens.core import counters, kinds  # noqa: PLC0415 — not before
+    from tokens.core import kinds  # noqa: PLC0415 — not before
+    from tokens.core.operations import counters  # noqa: PLC0415 — not before
     from tokens.models import DailyCount  # noqa: PLC0415 — not before
 
     call_command("migrate", verbosity=0)

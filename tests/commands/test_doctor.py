@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from tests.settings import IS_SQLITE
-from tokens.core import health
+from tokens.core.operations import health
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ import pytest
 from django.core import mail
 
 from tests.factories import ApiKeyFactory, NamedTokenFactory, PerformanceTokenFactory, ProfileFactory, PublisherFactory
-from tokens.core import notices
 from tokens.core.models import Notice
+from tokens.core.operations import notices
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from tests.core.wsgi import request
 from tests.factories import ApiKeyFactory, NamedTokenFactory
 from tokens import services
-from tokens.core import exposition, health, metrics
+from tokens.core.operations import exposition, health, metrics
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.core.wsgi import request
 from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of, value_of
-from tokens.core import logs
+from tokens.core.operations import logs
 
 pytestmark = pytest.mark.django_db
 

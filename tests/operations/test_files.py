@@ -11,7 +11,7 @@ from django.conf import settings
 
 from tests.core.process import run
 from tests.core.wsgi import request
-from tokens.core import metrics
+from tokens.core.operations import metrics
 
 ROOT = Path(settings.BASE_DIR)
 FOLDER = ROOT / "docs" / "operations"

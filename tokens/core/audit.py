@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from django.utils import timezone
 
-from tokens.core import metrics
 from tokens.core.models import AuditEvent
+from tokens.core.operations import metrics
 
 
 class Action(StrEnum):

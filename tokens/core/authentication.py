@@ -8,9 +8,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from tokens.core import access, errors, kinds
+from tokens.core import errors, kinds
 from tokens.core.http import client_address
 from tokens.core.models import Credential
+from tokens.core.operations import access
 
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *")
 

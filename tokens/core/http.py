@@ -30,8 +30,9 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from tokens.core import access, errors, metrics, throttling
+from tokens.core import errors, throttling
 from tokens.core.audit import Actor
+from tokens.core.operations import access, metrics
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 from django import template
 from django.utils import timezone
 
-from tokens.core import listing
+from tokens.core.admin import listing
 
 register = template.Library()
 

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 
 from tests.contracts.fourth import services
 from tests.contracts.fourth.models import Badge
-from tokens.core.admin import CredentialAdmin, operator
+from tokens.core.admin.credentials import CredentialAdmin
+from tokens.core.admin.verbs import operator
 
 
 @admin.register(Badge)

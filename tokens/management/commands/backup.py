@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from tokens.core import backup
 from tokens.core.commands import RegistryCommand
+from tokens.core.operations import backup
 
 
 class Command(RegistryCommand):

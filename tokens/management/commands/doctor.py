@@ -4,8 +4,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from tokens.core import doctor
 from tokens.core.commands import RegistryCommand
+from tokens.core.operations import doctor
 
 
 class Command(RegistryCommand):

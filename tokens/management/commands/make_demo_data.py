@@ -5,8 +5,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from tokens.core import counters, kinds, setup
+from tokens.core import kinds, setup
 from tokens.core.commands import RegistryCommand, Usage
+from tokens.core.operations import counters
 
 
 class Command(RegistryCommand):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from tokens.core import notices
 from tokens.core.commands import RegistryCommand
+from tokens.core.operations import notices
 
 
 class Command(RegistryCommand):

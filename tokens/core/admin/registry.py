@@ -1,41 +1,25 @@
-"""The admin of every credential: lists, minting with the secret shown once, verbs, timelines, exports. No deletion."""
+"""The admin of what is recorded: lists, minting with the secret shown once, verbs, timelines, exports. No deletion."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
 from django.contrib import messages
-from django.contrib.admin import SimpleListFilter
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, URLPattern, path, reverse
-from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 
-from tokens.core import listing
+from tokens.core.admin import listing
+from tokens.core.admin.listing import CappedPaginator
+from tokens.core.admin.verbs import Verb
 from tokens.core.errors import RegistryError
-from tokens.core.forms import NetworksField
-from tokens.core.listing import CappedPaginator, ExpiryFilter, StateFilter, moment
-from tokens.core.models import AuditEvent, Credential, State
-from tokens.core.verbs import REVOKE, Verb, operator
+from tokens.core.models import AuditEvent
 
-__all__ = ["AuditEventAdmin", "CredentialAdmin", "RegistryAdmin", "operator"]
-
-STATE_COLOURS = {
-    State.ACTIVE: "success",
-    State.PENDING: "info",
-    State.INACTIVE: "warning",
-    State.LOCKED: "warning",
-    State.EXPIRED: "danger",
-    State.REVOKED: "danger",
-}
 Minted = tuple[Model, str]
 
 
@@ -334,183 +318,3 @@ class RegistryAdmin(ListAdmin):
     def example(self, request: HttpRequest, secret: str) -> str:
         """A curl line that uses the secret."""
         return ""
-
-
-class CredentialAdmin(RegistryAdmin):
-    """The admin of one kind of credential."""
-
-    list_filter: ClassVar[Any] = (StateFilter, ExpiryFilter)
-    sortable_by: Sequence[str] = ("name", "created_at", "shown_created")
-    verbs: ClassVar[Sequence[Verb]] = (REVOKE,)
-    facts: Sequence[str] = ("shown_state", "shown_created")
-    kept: Sequence[str] = ("name",)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
-        """What the form asks, and of a row what is known about it."""
-        return self.fields if obj is None else (*self.facts, *self.fields)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
-        """The facts, and what is `kept` as it was minted; of a revoked credential everything."""
-        if obj is None:
-            return self.readonly_fields
-        kept = self.kept if obj.revoked_at is None else self.fields
-        return tuple(dict.fromkeys((*self.readonly_fields, *self.facts, *kept)))
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Networks as text with commas."""
-        if db_field.name == "allowed_networks":
-            return NetworksField(
-                required=False,
-                help_text="Where it may be used from, such as 192.0.2.0/24, 2001:db8::1. Empty: anywhere.",
-            )
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
-        """How many work now and will not any more."""
-        now = timezone.now()
-        usable = [row for row in rows if row.is_usable(now=now)]
-        recent = [row for row in rows if row.last_used_at is not None and row.last_used_at > now - timedelta(days=1)]
-        if not verb.is_ending:
-            return []
-        return [
-            f"{len(usable)} of {len(rows)} can be used now, and will stop working at once."
-            if usable
-            else "None of them can be used now.",
-            *([f"{len(recent)} used within the last 24 hours: somebody will notice."] if recent else []),
-        ]
-
-    @display(description="State", label=STATE_COLOURS)
-    def shown_state(self, row: Credential) -> State:
-        """The state as a coloured label."""
-        return row.state_at(timezone.now())
-
-    @display(description="Owner")
-    def shown_owner(self, row: Credential) -> str:
-        """Who it belongs to."""
-        return row.owner_label or "-"
-
-    @display(description="Key")
-    def shown_key(self, row: Any) -> SafeString:
-        """The first characters of the secret."""
-        return format_html("<code>{}…</code>", row.preview)
-
-    @display(description="Created", ordering="created_at")
-    def shown_created(self, row: Credential) -> SafeString | str:
-        """When it was minted."""
-        return moment(row.created_at, never="")
-
-    @display(description="Expires")
-    def shown_expiry(self, row: Credential) -> SafeString | str:
-        """When it ends."""
-        return moment(row.expires_at, never="never")
-
-    @display(description="Last used")
-    def shown_use(self, row: Credential) -> SafeString | str:
-        """When it was last used."""
-        return moment(row.last_used_at, never="never")
-
-    @display(description="Rotated")
-    def shown_rotation(self, row: Any) -> SafeString | str:
-        """When it got the secret that it has, and whether the one before still works."""
-        if row.previous_valid_until is None or row.previous_valid_until <= timezone.now():
-            return moment(row.rotated_at, never="never")
-        until = f"{row.previous_valid_until:%Y-%m-%d %H:%M} UTC"
-        return format_html("{} The old secret works until {}.", moment(row.rotated_at, never=""), until)
-
-
-class AboutFilter(SimpleListFilter):
-    """Audit events about one object, `about=kind:id`, or by one actor, `about=kind:id@actor`: what links lead to."""
-
-    title = "object"
-    parameter_name = "about"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """What is chosen now."""
-        chosen = request.GET.get("about", "")
-        return [(chosen, chosen.replace("_", " ").replace(":", " "))] if chosen else []
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """The events that were chosen."""
-        chosen = self.value() or ""
-        kind, _, rest = chosen.partition(":")
-        if not rest:
-            return queryset
-        object_id, _, is_actor = rest.rpartition("@") if rest.endswith("@actor") else (rest, "", "")
-        if is_actor:
-            return queryset.filter(actor_kind=kind, actor_id=object_id)
-        return queryset.filter(kind=kind, object_id=rest)
-
-
-def documented(event: AuditEvent) -> dict[str, Any]:
-    """All that an audit event says."""
-    return {field.attname: getattr(event, field.attname) for field in event._meta.concrete_fields}
-
-
-def url_of(kind: str, object_id: str, *, site: Any) -> str:
-    """The admin's page of the object that an audit event is about; empty where there is none."""
-    model = next((model for model in site._registry if getattr(model, "kind", None) == kind), None)  # noqa: SLF001 — has no other
-    if model is None:
-        return ""
-    try:
-        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[object_id])
-    except NoReverseMatch:
-        return ""
-
-
-class AuditEventAdmin(ListAdmin):
-    """The audit log, read-only."""
-
-    icon = "history"
-    list_display = ("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "reason")
-    list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)
-    search_fields = ("object_label", "request_id")
-    search_help_text = "Begins with: object, request id"
-    sortable_by = ()
-    export_formats = ("jsonl", "csv")
-    documents: Any = staticmethod(documented)
-    fields = (
-        *("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "request_id", "reason"),
-        *("before", "after"),
-    )
-    readonly_fields = fields
-
-    @display(description="When")
-    def shown_at(self, event: AuditEvent) -> SafeString | str:
-        """When it happened."""
-        return moment(event.at, never="")
-
-    @display(description="What")
-    def shown_action(self, event: AuditEvent) -> str:
-        """What was done."""
-        return listing.verb_words(event.action)
-
-    @display(description="Object")
-    def shown_object(self, event: AuditEvent) -> SafeString | str:
-        """What it was done to, with the way there."""
-        url = url_of(event.kind, event.object_id, site=self.admin_site)
-        return linked(url, event.object_label)
-
-    @display(description="Actor")
-    def shown_actor(self, event: AuditEvent) -> SafeString | str:
-        """Who did it, with the way to all that they did."""
-        url = f"{reverse('admin:tokens_auditevent_changelist')}?about={event.actor_kind}:{event.actor_id}@actor"
-        return linked(url if event.actor_id else "", event.actor_label or event.actor_kind)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Services write events, nobody else."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
-        """What happened stays what happened."""
-        return False
-
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """One event."""
-        return super().change_view(request, object_id, form_url, {"title": "Audit event", **(extra_context or {})})
-
-
-def linked(url: str, words: str) -> SafeString | str:
-    """`words` as a link, if there is somewhere to go."""
-    if not url:
-        return words
-    return format_html('<a href="{}" class="r-link">{}</a>', url, words)

@@ -7,7 +7,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 
-from tokens.core import metrics
+from tokens.core.operations import metrics
 
 log: Any = structlog.get_logger()
 

@@ -12,13 +12,13 @@ from django import forms
 from django.http import HttpRequest
 
 from tokens.core import kinds
+from tokens.core.admin.forms import ExpiryForm, GraceForm, NothingForm, ReasonForm
 from tokens.core.audit import Actor
-from tokens.core.forms import ExpiryForm, GraceForm, NothingForm, ReasonForm
 from tokens.core.http import client_address, request_id
 from tokens.core.models import Recorded
 
 if TYPE_CHECKING:
-    from tokens.core.admin import RegistryAdmin
+    from tokens.core.admin.registry import RegistryAdmin
 
 # More rows than this are no selection that somebody has looked at.
 MAX_SELECTED = 500

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core import checks, mail
 from django.db import connection
 
-from tokens.core import health
+from tokens.core.operations import health
 
 MIN_FREE_BYTES = 200 * 1024 * 1024
 Verdict = Literal["ok", "attention", "broken"]

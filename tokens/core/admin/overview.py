@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from tokens.core import counters, kinds
+from tokens.core import kinds
 from tokens.core.kinds import Kind
 from tokens.core.models import AuditEvent, Credential, RotatableCredential
+from tokens.core.operations import counters
 
 DAYS = 30
 COLOURS = ("#7e22ce", "#0e7490", "#b45309", "#15803d", "#be185d", "#4d7c0f")

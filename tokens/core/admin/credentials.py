@@ -1,0 +1,108 @@
+"""The admin of a kind of credential: its state and times as people read them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from tokens.core.admin.forms import NetworksField
+from tokens.core.admin.listing import ExpiryFilter, StateFilter, moment
+from tokens.core.admin.registry import RegistryAdmin
+from tokens.core.admin.verbs import REVOKE, Verb
+from tokens.core.models import Credential, State
+
+STATE_COLOURS = {
+    State.ACTIVE: "success",
+    State.PENDING: "info",
+    State.INACTIVE: "warning",
+    State.LOCKED: "warning",
+    State.EXPIRED: "danger",
+    State.REVOKED: "danger",
+}
+
+
+class CredentialAdmin(RegistryAdmin):
+    """The admin of one kind of credential."""
+
+    list_filter: ClassVar[Any] = (StateFilter, ExpiryFilter)
+    sortable_by: Sequence[str] = ("name", "created_at", "shown_created")
+    verbs: ClassVar[Sequence[Verb]] = (REVOKE,)
+    facts: Sequence[str] = ("shown_state", "shown_created")
+    kept: Sequence[str] = ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        """What the form asks, and of a row what is known about it."""
+        return self.fields if obj is None else (*self.facts, *self.fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        """The facts, and what is `kept` as it was minted; of a revoked credential everything."""
+        if obj is None:
+            return self.readonly_fields
+        kept = self.kept if obj.revoked_at is None else self.fields
+        return tuple(dict.fromkeys((*self.readonly_fields, *self.facts, *kept)))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Networks as text with commas."""
+        if db_field.name == "allowed_networks":
+            return NetworksField(
+                required=False,
+                help_text="Where it may be used from, such as 192.0.2.0/24, 2001:db8::1. Empty: anywhere.",
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
+        """How many work now and will not any more."""
+        now = timezone.now()
+        usable = [row for row in rows if row.is_usable(now=now)]
+        recent = [row for row in rows if row.last_used_at is not None and row.last_used_at > now - timedelta(days=1)]
+        if not verb.is_ending:
+            return []
+        return [
+            f"{len(usable)} of {len(rows)} can be used now, and will stop working at once."
+            if usable
+            else "None of them can be used now.",
+            *([f"{len(recent)} used within the last 24 hours: somebody will notice."] if recent else []),
+        ]
+
+    @display(description="State", label=STATE_COLOURS)
+    def shown_state(self, row: Credential) -> State:
+        """The state as a coloured label."""
+        return row.state_at(timezone.now())
+
+    @display(description="Owner")
+    def shown_owner(self, row: Credential) -> str:
+        """Who it belongs to."""
+        return row.owner_label or "-"
+
+    @display(description="Key")
+    def shown_key(self, row: Any) -> SafeString:
+        """The first characters of the secret."""
+        return format_html("<code>{}…</code>", row.preview)
+
+    @display(description="Created", ordering="created_at")
+    def shown_created(self, row: Credential) -> SafeString | str:
+        """When it was minted."""
+        return moment(row.created_at, never="")
+
+    @display(description="Expires")
+    def shown_expiry(self, row: Credential) -> SafeString | str:
+        """When it ends."""
+        return moment(row.expires_at, never="never")
+
+    @display(description="Last used")
+    def shown_use(self, row: Credential) -> SafeString | str:
+        """When it was last used."""
+        return moment(row.last_used_at, never="never")
+
+    @display(description="Rotated")
+    def shown_rotation(self, row: Any) -> SafeString | str:
+        """When it got the secret that it has, and whether the one before still works."""
+        if row.previous_valid_until is None or row.previous_valid_until <= timezone.now():
+            return moment(row.rotated_at, never="never")
+        until = f"{row.previous_valid_until:%Y-%m-%d %H:%M} UTC"
+        return format_html("{} The old secret works until {}.", moment(row.rotated_at, never=""), until)
