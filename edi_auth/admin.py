@@ -174,7 +174,7 @@ class ApiKeyAdmin(CredentialAdmin):
         """Mint it."""
         given = dict(form.cleaned_data)
         minted = services.mint_key(given.pop("name"), actor=operator(request), **given)
-        return minted.key, minted.secret
+        return minted.row, minted.secret
 
     def change(self, request: HttpRequest, row: ApiKey, changes: dict[str, Any]) -> None:
         """Update it."""

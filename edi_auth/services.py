@@ -31,6 +31,7 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
+from tokens.core.lifecycle import Minted
 from tokens.core.models import Recorded, State, digest, is_opaque, is_same, preview_of
 from tokens.core.operations import counters
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
@@ -79,17 +80,6 @@ class TokenPair:
 
     edi: str
     pasta: str
-
-
-@dataclass(frozen=True, slots=True)
-class Minted:
-    """A stored API key and, this once, its secret."""
-
-    key: ApiKey
-    secret: str
-
-    def __repr__(self) -> str:
-        return f"Minted({self.key!r})"
 
 
 def ring() -> KeyRing:
@@ -321,7 +311,7 @@ def mint_key(
     expires_at: datetime | None = None,
     allowed_networks: Iterable[str] = (),
     now: datetime | None = None,
-) -> Minted:
+) -> Minted[ApiKey]:
     """An API key of `owner`, or of `group` in the care of `owner`, valid from `starts_at` to `expires_at`.
 
     None for `expires_at` means the lifetime in `API_KEY_DEFAULT_LIFETIME`, for ever when there is none. Raises
@@ -349,7 +339,7 @@ def mint_key(
 
 def rotate_key(
     key: ApiKey, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
-) -> Minted:
+) -> Minted[ApiKey]:
     """Give an API key a new secret; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
     secret = fresh_key()
     stored = lifecycle.rotate(

@@ -74,7 +74,7 @@ class PublisherAdmin(CredentialAdmin):
 
     def rotate(self, request: HttpRequest, row: Publisher, grace: timedelta) -> str:
         """Give it a new key."""
-        return services.rotate_publisher(row, actor=operator(request), grace=grace)[1]
+        return services.rotate_publisher(row, actor=operator(request), grace=grace).secret
 
     def example(self, request: HttpRequest, secret: str) -> str:
         """Fetch a token with it."""
@@ -140,4 +140,4 @@ class PerformanceTokenAdmin(CredentialAdmin):
         """Mint it."""
         given = form.cleaned_data
         minted = services.mint(actor=operator(request), holder=None, hours=str(given["hours"]), is_admin=given["admin"])
-        return minted.token, minted.value
+        return minted.row, minted.secret

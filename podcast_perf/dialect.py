@@ -13,7 +13,7 @@ from tokens.core.lifecycle import Minted
 
 def token(minted: Minted[PerformanceToken]) -> Response:
     """The answer that carries the token."""
-    return Response({"token": minted.value})
+    return Response({"token": minted.secret})
 
 
 def error(problem: Problem, view: APIView) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def add_publisher(
     expires_at: datetime | None = None,
     allowed_networks: Iterable[str] = (),
     now: datetime | None = None,
-) -> tuple[Publisher, str]:
+) -> Minted[Publisher]:
     """A publisher and, this once, its key: `raw_key`, which it has already, or a fresh one.
 
     Raises `AlreadyExists` when name or key is taken, and `Invalid`.
@@ -212,7 +212,7 @@ def add_publisher(
         created_at=now,
     )
     taken = "There is a publisher of that name or key already."
-    return lifecycle.insert(publisher, Action.ADD_PUBLISHER, actor=actor, taken=taken, now=now), key
+    return Minted(lifecycle.insert(publisher, Action.ADD_PUBLISHER, actor=actor, taken=taken, now=now), key)
 
 
 def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None = None, **changes: Any) -> Publisher:
@@ -236,7 +236,7 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
 
 def rotate_publisher(
     publisher: Publisher, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
-) -> tuple[Publisher, str]:
+) -> Minted[Publisher]:
     """Give a publisher a new key, shown once; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
     key = fresh_key()
     stored = lifecycle.rotate(
@@ -248,7 +248,7 @@ def rotate_publisher(
         grace=grace,
         now=now or timezone.now(),
     )
-    return stored, key
+    return Minted(stored, key)
 
 
 def find(raw: str) -> PerformanceToken | None:

@@ -47,7 +47,7 @@ class NamedTokenAdmin(CredentialAdmin):
     def add(self, request: HttpRequest, form: Any) -> tuple[NamedToken, str]:
         """Mint it."""
         minted = services.mint(actor=operator(request), **form.cleaned_data)
-        return minted.token, minted.value
+        return minted.row, minted.secret
 
     def change(self, request: HttpRequest, row: NamedToken, changes: dict[str, Any]) -> None:
         """Update it."""
@@ -55,7 +55,7 @@ class NamedTokenAdmin(CredentialAdmin):
 
     def rotate(self, request: HttpRequest, row: NamedToken, grace: timedelta) -> str:
         """Give it a new value."""
-        return services.rotate(row.name, actor=operator(request), grace=grace).value
+        return services.rotate(row.name, actor=operator(request), grace=grace).secret
 
     def example(self, request: HttpRequest, secret: str) -> str:
         """List the tokens with it."""

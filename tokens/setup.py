@@ -30,8 +30,8 @@ def make_rows(run: Run) -> list[Made]:
         made.append(Made(f"Admin {run.base_url}/admin/ — operator {FIRST_OPERATOR}, password", password))
     if not NamedToken.objects.exists():
         minted = services.mint(FIRST_TOKEN, actor=SYSTEM)
-        example = f"curl {run.base_url}/_/token -H 'Authorization: Bearer {minted.value}'"
-        made.append(Made(f"Named token {FIRST_TOKEN!r}", minted.value, example))
+        example = f"curl {run.base_url}/_/token -H 'Authorization: Bearer {minted.secret}'"
+        made.append(Made(f"Named token {FIRST_TOKEN!r}", minted.secret, example))
     return made
 
 

@@ -58,7 +58,7 @@ class TokenViewSet(TokenAPI):
         """POST: 201 with the new token and its value."""
         fields = validated(TOKEN, request)
         minted = services.mint(fields.pop("name"), actor=self.actor, **fields)
-        return dialect.data(dialect.row(minted.token) | {"token": minted.value}, status=201)
+        return dialect.data(dialect.row(minted.row) | {"token": minted.secret}, status=201)
 
     @schema.list_
     def list(self, request: Request) -> Response:
@@ -99,7 +99,7 @@ class RotateViewSet(TokenAPI):
         """POST: 200 with the token and its new value; the old one stays good for the grace."""
         body = validated(ROTATE, request)
         minted = services.rotate(body["name"], actor=self.actor, grace=body["grace"])
-        return dialect.data(dialect.rotated_row(minted.token) | {"token": minted.value})
+        return dialect.data(dialect.rotated_row(minted.row) | {"token": minted.secret})
 
 
 class ValueViewSet(TokenAPI):

@@ -195,4 +195,4 @@ def test_gives_the_token_away_when_a_sweep_fails(actor, monkeypatch):
     monkeypatch.setattr(services, "_delete", fail)
     monkeypatch.setattr(services, "SWEEP_EVERY", 1)
     minted = services.mint(actor=actor, holder=None)
-    assert PerformanceToken.objects.get().serial == minted.token.serial
+    assert PerformanceToken.objects.get().serial == minted.row.serial

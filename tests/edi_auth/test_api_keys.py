@@ -78,7 +78,7 @@ def test_stores_the_secret_nowhere(mint, caplog, django_capture_on_commit_callba
 
 def test_shows_the_secret_in_no_repr(mint):
     minted = mint()
-    assert minted.secret not in f"{minted!r} {minted} {minted.key!r} {minted.key}"
+    assert minted.secret not in f"{minted!r} {minted} {minted.row!r} {minted.row}"
 
 
 def test_keeps_owner_group_and_validity(mint):
@@ -91,7 +91,7 @@ def test_keeps_owner_group_and_validity(mint):
 
 
 def test_records_who_minted_a_key(mint):
-    key = mint(now=NOW).key
+    key = mint(now=NOW).row
     event = AuditEvent.objects.get()
     assert (event.action, event.kind, event.object_id) == ("edi_auth:api_key:mint", "api_key", str(key.pk))
     assert (event.actor_label, event.at) == ("test", NOW)
@@ -131,13 +131,13 @@ def test_refuses_a_name_that_the_owner_has_given_already(mint):
 
 def test_does_not_mind_the_name_of_another_owners_key(mint):
     mint("laptop")
-    assert mint("laptop").key.name == "laptop"
+    assert mint("laptop").row.name == "laptop"
 
 
 def test_frees_the_name_of_a_revoked_key(api, mint, actor):
     owner = ProfileFactory()
     old = mint(owner=owner)
-    services.revoke_key(old.key, actor=actor)
+    services.revoke_key(old.row, actor=actor)
     new = mint(owner=owner)
     assert (status_of(api, old.secret), status_of(api, new.secret)) == (403, 200)
 
@@ -156,7 +156,7 @@ def test_has_the_database_refuse_what_no_service_would_store(columns):
 def test_revokes_a_key_at_once(api, mint, actor):
     minted = mint()
     assert status_of(api, minted.secret) == 200
-    services.revoke_key(minted.key, actor=actor)
+    services.revoke_key(minted.row, actor=actor)
     assert status_of(api, minted.secret) == 403
 
 
@@ -181,7 +181,7 @@ def test_changes_nothing_by_a_second_revocation(actor):
 def test_keeps_the_other_keys_of_the_owner(api, mint, actor):
     owner = ProfileFactory()
     lost, kept = mint("lost", owner=owner), mint("kept", owner=owner)
-    services.revoke_key(lost.key, actor=actor)
+    services.revoke_key(lost.row, actor=actor)
     assert status_of(api, kept.secret) == 200
 
 
@@ -226,9 +226,9 @@ def test_changes_nothing_else_by_an_update(actor, change):
 
 def test_switches_a_key_off_and_on_again(api, mint, actor):
     minted = mint()
-    services.update(minted.key, actor=actor, is_active=False)
+    services.update(minted.row, actor=actor, is_active=False)
     assert status_of(api, minted.secret) == 403
-    services.update(minted.key, actor=actor, is_active=True)
+    services.update(minted.row, actor=actor, is_active=True)
     assert status_of(api, minted.secret) == 200
 
 
@@ -272,7 +272,7 @@ def test_refuses_an_update_to_an_end_before_the_beginning(actor, change):
 def test_finds_a_key_by_its_preview(mint):
     minted = mint()
     ApiKeyFactory(preview="other")
-    assert services.key_of(minted.secret[:5]) == minted.key
+    assert services.key_of(minted.secret[:5]) == minted.row
 
 
 def test_finds_a_key_by_its_id():
@@ -320,8 +320,8 @@ def test_finds_no_key_by_its_secret_in_the_place_of_its_preview(mint):
 @pytest.mark.usefixtures("clock")
 def test_gives_a_key_a_new_secret_and_keeps_the_old_one_for_a_while(api, mint, actor, clock):
     old = mint()
-    new = services.rotate_key(old.key, actor=actor, grace=timedelta(hours=1))
-    assert new.key == old.key
+    new = services.rotate_key(old.row, actor=actor, grace=timedelta(hours=1))
+    assert new.row == old.row
     assert (status_of(api, old.secret), status_of(api, new.secret)) == (200, 200)
     assert ApiKey.objects.get().use_count == 2
     clock.move_to(NOW + timedelta(hours=1), tick=False)
@@ -330,27 +330,27 @@ def test_gives_a_key_a_new_secret_and_keeps_the_old_one_for_a_while(api, mint, a
 
 def test_ends_the_old_secret_at_once_where_there_is_no_grace(api, mint, actor):
     old = mint()
-    new = services.rotate_key(old.key, actor=actor, grace=timedelta(0))
+    new = services.rotate_key(old.row, actor=actor, grace=timedelta(0))
     assert (status_of(api, old.secret), status_of(api, new.secret)) == (401, 200)
 
 
 def test_keeps_one_old_secret_and_no_older_one(api, mint, actor):
     minted = [mint()]
-    minted += [services.rotate_key(minted[0].key, actor=actor) for _ in range(2)]
+    minted += [services.rotate_key(minted[0].row, actor=actor) for _ in range(2)]
     assert [status_of(api, one.secret) for one in minted] == [401, 200, 200]
 
 
 def test_revokes_both_secrets_of_a_rotated_key(api, mint, actor):
     old = mint()
-    new = services.rotate_key(old.key, actor=actor)
-    services.revoke_key(old.key, actor=actor)
+    new = services.rotate_key(old.row, actor=actor)
+    services.revoke_key(old.row, actor=actor)
     assert (status_of(api, old.secret), status_of(api, new.secret)) == (403, 403)
 
 
 def test_stores_no_rotated_secret_and_records_who_rotated(mint, actor, caplog):
     caplog.set_level(logging.DEBUG)
     minted = [mint()]
-    minted.append(services.rotate_key(minted[0].key, actor=actor, now=NOW))
+    minted.append(services.rotate_key(minted[0].row, actor=actor, now=NOW))
     rows = [str(row) for model in apps.get_models() for row in model._base_manager.values()]
     assert not any(one.secret in text for one in minted for text in [*rows, caplog.text])
     event = AuditEvent.objects.get(action="edi_auth:api_key:rotate")
@@ -361,7 +361,7 @@ def test_stores_no_rotated_secret_and_records_who_rotated(mint, actor, caplog):
 def test_refuses_a_grace_that_makes_no_sense(api, mint, actor, grace):
     old = mint()
     with pytest.raises(Invalid):
-        services.rotate_key(old.key, actor=actor, grace=grace)
+        services.rotate_key(old.row, actor=actor, grace=grace)
     assert status_of(api, old.secret) == 200
 
 
@@ -374,8 +374,8 @@ def test_rotates_no_revoked_key(actor):
 
 def test_gives_a_key_the_lifetime_of_the_settings(mint, settings):
     settings.API_KEY_DEFAULT_LIFETIME = timedelta(days=30)
-    assert mint(now=NOW).key.expires_at == NOW + timedelta(days=30)
-    assert mint(now=NOW, expires_at=NOW + MOMENT).key.expires_at == NOW + MOMENT
+    assert mint(now=NOW).row.expires_at == NOW + timedelta(days=30)
+    assert mint(now=NOW, expires_at=NOW + MOMENT).row.expires_at == NOW + MOMENT
 
 
 @pytest.mark.parametrize("expires_at", [None, NOW + timedelta(days=30) + MOMENT])
@@ -383,7 +383,7 @@ def test_refuses_a_key_that_would_last_longer_than_is_allowed(mint, actor, setti
     settings.API_KEY_MAX_LIFETIME = timedelta(days=30)
     with pytest.raises(Invalid):
         mint(now=NOW, expires_at=expires_at)
-    key = mint(now=NOW, expires_at=NOW + timedelta(days=30)).key
+    key = mint(now=NOW, expires_at=NOW + timedelta(days=30)).row
     with pytest.raises(Invalid):
         services.update(key, actor=actor, now=NOW, expires_at=expires_at)
 
@@ -395,7 +395,7 @@ def test_refuses_networks_that_make_no_sense(mint, actor, networks):
     with pytest.raises(Invalid) as refusal:
         mint(allowed_networks=networks)
     assert refusal.value.field == "allowed_networks"
-    key = mint().key
+    key = mint().row
     with pytest.raises(Invalid):
         services.update(key, actor=actor, allowed_networks=networks)
     assert ApiKey.objects.get().allowed_networks == []

@@ -294,7 +294,7 @@ def test_answers_to_post_alone(api, reader, method):
 def test_says_until_when_a_value_in_its_grace_is_good(introspect, actor, hours):
     token = NamedTokenFactory(name="ci")
     old = value_of(token)
-    new = token_services.rotate("ci", actor=actor, grace=timedelta(hours=hours)).value
+    new = token_services.rotate("ci", actor=actor, grace=timedelta(hours=hours)).secret
     said = introspect(old)
     assert (said["active"], said["exp"], said["sub"]) == (True, SECONDS + hours * 3600, str(token.subject))
     assert introspect(new)["active"] is True
@@ -304,7 +304,7 @@ def test_says_until_when_a_value_in_its_grace_is_good(introspect, actor, hours):
 def test_says_of_a_value_in_its_grace_when_it_was_issued(introspect, actor, clock):
     token = NamedTokenFactory(name="ci")
     clock.shift(3600)
-    new = token_services.rotate("ci", actor=actor).value
+    new = token_services.rotate("ci", actor=actor).secret
     assert introspect(new)["iat"] == SECONDS + 3600
     assert introspect(value_of(token))["iat"] == SECONDS
 

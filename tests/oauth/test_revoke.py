@@ -103,7 +103,7 @@ def test_ends_a_named_token_at_every_door(api, revoke, reader):
 
 def test_ends_a_named_token_with_its_previous_value(api, revoke, actor):
     old = value_of(NamedTokenFactory(name="ci"))
-    new = token_services.rotate("ci", actor=actor, grace=HOUR).value
+    new = token_services.rotate("ci", actor=actor, grace=HOUR).secret
     revoke(new)
     assert [api.call("GET", "/_/token", bearer=value).status_code for value in (old, new)] == [401, 401]
 

@@ -83,7 +83,7 @@ class EdiTokens(Machine):
             expires_at=expires_at,
             now=self.now,
         )
-        self.keys.append(Key(minted.key, owner, minted.secret, starts_at, expires_at))
+        self.keys.append(Key(minted.row, owner, minted.secret, starts_at, expires_at))
         self.secrets.append(minted.secret)
 
     @precondition(lambda self: self.keys)

@@ -48,7 +48,7 @@ class Token:
 class NamedTokens(Machine):
     @initialize()
     def begin(self):
-        self.bearer = services.mint("bearer", actor=SYSTEM, now=self.now).value
+        self.bearer = services.mint("bearer", actor=SYSTEM, now=self.now).secret
         self.tokens: list[Token] = []
         self.values: list[str] = []
         self.changes = AuditEvent.objects.count()

@@ -34,7 +34,7 @@ class Publisher:
 class PerformanceTokens(Machine):
     @initialize()
     def begin(self):
-        self.bearer = token_services.mint("bearer", actor=ACTOR, now=self.now).value
+        self.bearer = token_services.mint("bearer", actor=ACTOR, now=self.now).secret
         self.publishers: list[Publisher] = []
         self.keys: list[str] = ["an-unknown-key"]
         self.minted: dict[str, datetime] = {}

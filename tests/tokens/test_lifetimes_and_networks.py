@@ -123,11 +123,11 @@ def test_rotates_a_token_that_there_was_before_the_maximum(api, bearer):
 
 
 def mint_key(actor, expires_at):
-    return edi_services.mint_key("key", owner=ProfileFactory(), actor=actor, expires_at=expires_at).key
+    return edi_services.mint_key("key", owner=ProfileFactory(), actor=actor, expires_at=expires_at).row
 
 
 def add_publisher(actor, expires_at):
-    return podcast_services.add_publisher("Radio", actor=actor, expires_at=expires_at)[0]
+    return podcast_services.add_publisher("Radio", actor=actor, expires_at=expires_at).row
 
 
 def update_key(actor, expires_at):

@@ -94,8 +94,8 @@ def test_writes_no_value_to_the_log_when_something_breaks(api, bearer, caplog, m
 def test_shows_no_value_in_a_repr(actor):
     minted = services.mint("example", actor=actor)
     assert "example" in repr(minted)
-    assert minted.value.rpartition(".")[2] not in repr(minted)
-    assert minted.value.rpartition(".")[2] not in repr(vars(minted.token))
+    assert minted.secret.rpartition(".")[2] not in repr(minted)
+    assert minted.secret.rpartition(".")[2] not in repr(vars(minted.row))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
 """How services write: each function stores one change of one row and its audit event together, or neither."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
@@ -23,12 +22,14 @@ Ended = TypeVar("Ended", bound=Credential)
 Rotated = TypeVar("Rotated", bound=RotatableCredential)
 
 
-@dataclass(frozen=True, slots=True)
-class Minted(Generic[Row]):
-    """A stored token and, this once, its signed text, which no `repr` shows."""
+class Minted(NamedTuple, Generic[Row]):
+    """A stored credential and, this once, its secret or signed text, which no `repr` shows."""
 
-    token: Row
-    value: str = field(repr=False)
+    row: Row
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Minted({self.row!r})"
 
 
 def insert(row: Row, action: Action, *, actor: Actor, taken: str, now: datetime) -> Row:

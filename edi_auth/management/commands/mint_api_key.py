@@ -34,7 +34,7 @@ class Command(RegistryCommand):
             expires_at=moment(options["valid_to"]) if options["valid_to"] is not None else None,
             actor=self.actor,
         )
-        key = minted.key
+        key = minted.row
         self.report_secret(
             f"Minted the API key {key.name!r} (id {key.pk}) for {key.group or key.owner}:",
             {

@@ -23,7 +23,7 @@ class Command(RegistryCommand):
         """Rotate it."""
         key = services.key_of(options["key"])
         minted = services.rotate_key(key, actor=self.actor, grace=grace(options["grace"]))
-        key = minted.key
+        key = minted.row
         until = key.previous_valid_until.isoformat() if key.previous_valid_until else None
         self.report_secret(
             f"Rotated the API key {key.name!r} (id {key.pk}). Its new secret:",

@@ -30,10 +30,10 @@ class Command(RegistryCommand):
             hours=None if hours is None else str(hours),
             is_admin=not options["listener"],
         )
-        token = minted.token
+        token = minted.row
         sort = "admin" if token.is_admin else "listener"
         self.report_secret(
             f"Minted the {sort} token {token.serial}, which expires at {token.expires_at:%Y-%m-%d %H:%M:%S} UTC:",
-            token.claims() | {"token": minted.value},
-            secret=minted.value,
+            token.claims() | {"token": minted.secret},
+            secret=minted.secret,
         )

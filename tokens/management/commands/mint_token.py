@@ -41,7 +41,7 @@ class Command(RegistryCommand):
             can_write=not options["read_only"],
         )
         self.report_secret(
-            f"Minted the named token {minted.token.name!r}. Its value:",
-            dialect.row(minted.token) | {"token": minted.value},
-            secret=minted.value,
+            f"Minted the named token {minted.row.name!r}. Its value:",
+            dialect.row(minted.row) | {"token": minted.secret},
+            secret=minted.secret,
         )

@@ -23,7 +23,7 @@ class Command(RegistryCommand):
         """Rotate it."""
         minted = services.rotate(options["name"], actor=self.actor, grace=grace(options["grace"]))
         self.report_secret(
-            f"Rotated the named token {minted.token.name!r}. Its new value:",
-            dialect.rotated_row(minted.token) | {"token": minted.value},
-            secret=minted.value,
+            f"Rotated the named token {minted.row.name!r}. Its new value:",
+            dialect.rotated_row(minted.row) | {"token": minted.secret},
+            secret=minted.secret,
         )
