@@ -3,10 +3,12 @@
 import logging
 import random
 import re
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection
 
 from podcast_perf.models import PerformanceToken
 from tests.conftest import VECTORS
@@ -54,6 +56,17 @@ def assert_failed(response):
     assert response.json() == {"error": "Error generating token"}
     assert not PerformanceToken.objects.exists()
     assert not AuditEvent.objects.exists()
+
+
+def failing(table, error=DatabaseError):
+    """While it lasts, statements that write to `table` fail with `error`."""
+
+    def execute(execute, sql, params, many, context):
+        if f'INSERT INTO "{table}"' in sql:
+            raise error("server closed the connection to db.internal unexpectedly")
+        return execute(sql, params, many, context)
+
+    return connection.execute_wrapper(execute)
 
 
 def test_answers_with_the_token_and_nothing_else(get):
@@ -236,12 +249,9 @@ def test_asks_for_the_secret_before_the_key(get, settings, key, are_listeners_se
     assert not PerformanceToken.objects.exists()
 
 
-def test_asks_for_the_key_before_it_stores(get, monkeypatch):
-    def fail(*args, **kwargs):
-        raise DatabaseError
-
-    monkeypatch.setattr(PerformanceToken, "save", fail)
-    assert_is_refused(get(key="unknown"))
+def test_asks_for_the_key_before_it_stores(get):
+    with failing(PerformanceToken._meta.db_table):
+        assert_is_refused(get(key="unknown"))
 
 
 def test_stores_the_claims_that_it_signed(get, claims):
@@ -272,15 +282,12 @@ def test_stores_the_signed_text_nowhere(get, settings):
         assert secret not in stored
 
 
-def test_logs_neither_token_nor_key(get, settings, caplog, monkeypatch):
-    def fail(*args, **kwargs):
-        raise DatabaseError("the disk is full")
-
+def test_logs_neither_token_nor_key(get, settings, caplog):
     caplog.set_level(logging.DEBUG)
     value = get().json()["token"]
     get(key="an-unknown-key-that-is-somebody's")
-    monkeypatch.setattr(PerformanceToken, "save", fail)
-    get()
+    with failing(PerformanceToken._meta.db_table):
+        get()
     assert "storing a performance token failed" in caplog.text
     for secret in (value.rpartition(".")[2], settings.PERFORMANCE_PUBLIC_KEY, "an-unknown-key-that-is-somebody's"):
         assert secret not in caplog.text
@@ -301,14 +308,11 @@ def test_records_who_fetched_it(get, key):
 
 
 @pytest.mark.parametrize("error", [DatabaseError, OperationalError, IntegrityError, DataError, InterfaceError])
-@pytest.mark.parametrize("place", ["podcast_perf.models.PerformanceToken.save", "tokens.core.audit.AuditEvent.save"])
-def test_gives_no_token_that_it_could_not_store(api, get, monkeypatch, error, place):
-    def fail(*args, **kwargs):
-        raise error("server closed the connection to db.internal unexpectedly")
-
-    monkeypatch.setattr(place, fail)
+@pytest.mark.parametrize("model", [PerformanceToken, AuditEvent])
+def test_gives_no_token_that_it_could_not_store(api, get, error, model):
     api.raise_request_exception = False
-    assert_failed(get())
+    with failing(model._meta.db_table, error):
+        assert_failed(get())
 
 
 def test_gives_no_token_whose_name_is_taken(get, monkeypatch, time_machine):
@@ -321,14 +325,35 @@ def test_gives_no_token_whose_name_is_taken(get, monkeypatch, time_machine):
     assert PerformanceToken.objects.count() == AuditEvent.objects.count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_gives_no_token_that_it_could_not_commit(get, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OperationalError("the disk is full")
+@contextmanager
+def failing_commits():
+    """While it lasts, whatever stores a token fails as late as it can: when it is committed."""
+    if connection.vendor != "postgresql":
+        with patch(
+            "django.db.backends.base.base.BaseDatabaseWrapper._commit", side_effect=OperationalError("disk full")
+        ):
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full'; END $$"
+        )
+        cursor.execute(
+            f"CREATE CONSTRAINT TRIGGER fails AFTER INSERT ON {PerformanceToken._meta.db_table} "
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION fail() CASCADE")
 
-    monkeypatch.setattr("django.db.backends.base.base.BaseDatabaseWrapper._commit", fail)
-    response = get()
-    monkeypatch.undo()
+
+@pytest.mark.django_db(transaction=True)
+def test_gives_no_token_that_it_could_not_commit(get):
+    with failing_commits():
+        response = get()
     assert response.status_code == 500
     assert response.json() == {"error": "Error generating token"}
     assert not PerformanceToken.objects.exists()

@@ -6,9 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from django.db import transaction
 from django.utils import timezone
 
-from tokens.core.models import AuditEvent
+from tokens.core import prepared
+from tokens.core.models import AuditEvent, Recorded
 from tokens.core.operations import metrics
 
 
@@ -71,7 +73,19 @@ def record(
     `before` is the `snapshot` from before the change, for changes; of both sides only what differs is kept.
     """
     event = _event(action, row, actor=actor, before=before, reason=reason, now=now or timezone.now())
-    event.save(force_insert=True)
+    prepared.insert(event)
+    metrics.acted(action)
+    return event
+
+
+def record_new(action: Action, row: Recorded, *, actor: Actor, now: datetime) -> AuditEvent:
+    """Store the new `row` and that `actor` made it, both or neither. Raises `IntegrityError`."""
+    if row._meta.many_to_many:  # what its event shows of relations is there once the row has an id
+        with transaction.atomic():
+            prepared.insert(row)
+            return record(action, row, actor=actor, now=now)
+    event = _event(action, row, actor=actor, before=None, reason="", now=now)
+    prepared.insert_both(row, event, reference="object_id")
     metrics.acted(action)
     return event
 

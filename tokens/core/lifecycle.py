@@ -36,9 +36,7 @@ def insert(row: Row, action: Action, *, actor: Actor, taken: str, now: datetime)
     """Store the new `row`. Raises `AlreadyExists` with the sentence `taken` when it is, and `Invalid`."""
     validate(row)
     try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-            audit.record(action, row, actor=actor, now=now)
+        audit.record_new(action, row, actor=actor, now=now)
     except IntegrityError:
         raise AlreadyExists(taken) from None
     return row

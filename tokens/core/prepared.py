@@ -4,13 +4,15 @@ A query set is made as everywhere else, with a `Slot` in each place where a valu
 `Credential.obstacles` alone, for these statements too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from django.db import connection, models
-from django.db.models.expressions import Expression
+from django.db import connection, models, transaction
+from django.db.models.expressions import Expression, RawSQL
+from django.db.models.sql import InsertQuery
 
 if TYPE_CHECKING:
     from tokens.core.models import CredentialQuerySet
@@ -107,6 +109,83 @@ class PreparedUpdate(Prepared[Model]):
         query_set, fields, updates = self._make_update()
         sql, params = query_set.returning_sql(fields, updates)
         return _Written(sql, params, {})
+
+
+def insert(row: models.Model) -> None:
+    """Store the new `row`, as `save(force_insert=True)` does but for signals, which nothing here listens to."""
+    sql, fields = _insertion(type(row))
+    _store(row, _execute(sql, _values(row, fields))[0])
+
+
+def insert_both(row: models.Model, about: models.Model, *, reference: str) -> None:
+    """Store the new `row` and another one about it, whose text field `reference` becomes the id of the first.
+
+    Both or neither are stored: PostgreSQL does it in one statement and so in one round trip, SQLite in a transaction.
+    Raises `IntegrityError` and leaves a transaction that the caller has open as it was.
+    """
+    is_one_statement = connection.vendor == "postgresql"
+    with transaction.atomic() if connection.in_atomic_block or not is_one_statement else nullcontext():
+        if is_one_statement:
+            sql, fields, about_fields = _insertion_of_both(type(row), type(about), reference)
+            values = [*_values(row, fields), *_values(about, about_fields)]
+            about_id, row_id = _execute(sql, values)
+            setattr(about, reference, row_id)
+            _store(row, type(row)._meta.pk.to_python(row_id))
+            _store(about, about_id)
+        else:
+            insert(row)
+            setattr(about, reference, str(row.pk))
+            insert(about)
+
+
+def _execute(sql: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    """The one row that the statement gives back."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        row: tuple[Any, ...] = cursor.fetchone()
+    return row
+
+
+def _values(row: models.Model, fields: "Sequence[models.Field[Any, Any]]") -> list[Any]:
+    return [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+
+
+def _store(row: models.Model, pk: Any) -> None:
+    row.pk = pk
+    row._state.adding, row._state.db = False, connection.alias
+
+
+@lru_cache(maxsize=32)
+def _insertion(
+    model: type[models.Model], *, without: str = "", instead: str = ""
+) -> "tuple[str, tuple[models.Field[Any, Any], ...]]":
+    """The INSERT of one row, which gives its id back, and the fields in its slots.
+
+    The field `without` has no slot but the SQL `instead`.
+    """
+    fields = [field for field in model._meta.local_concrete_fields if not field.primary_key]
+    query = InsertQuery(model)
+    query.insert_values(fields, [model(**({without: RawSQL(instead, ())} if without else {}))])  # noqa: S611 — our own SQL
+    compiler = query.get_compiler(connection=connection)
+    compiler.returning_fields = model._meta.db_returning_fields
+    [(sql, _)] = compiler.as_sql()
+    return sql, tuple(field for field in fields if field.name != without)
+
+
+@lru_cache(maxsize=32)
+def _insertion_of_both(
+    model: type[models.Model], about: type[models.Model], reference: str
+) -> "tuple[str, tuple[models.Field[Any, Any], ...], tuple[models.Field[Any, Any], ...]]":
+    """One INSERT of a row and of another about it, which gives the id of the second back and, as text, of the first."""
+    first, fields = _insertion(model)
+    instead = f"SELECT {_quoted(model, model._meta.pk.name)}::text FROM stored"  # noqa: S608 — a name of ours, quoted
+    second, about_fields = _insertion(about, without=reference, instead=instead)
+    return f"WITH stored AS ({first}) {second}, {_quoted(about, reference)}", fields, about_fields
+
+
+def _quoted(model: type[models.Model], name: str) -> str:
+    field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]  # a column
+    return connection.ops.quote_name(str(field.column))
 
 
 @lru_cache(maxsize=32)
