@@ -99,10 +99,7 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     EXCHANGES.add()
     if group_id is not None:
         return _signed(claims.of_group(Group.objects.get(pk=group_id), now=now), PUBLIC, "", now=now)
-    profile = PROFILE.first(pk=owner_id)
-    if profile is None:
-        raise InvalidCredential("Invalid API key")
-    return tokens_of(profile, now=now)
+    return tokens_of(owner_id, now=now)
 
 
 def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int | None]:
@@ -142,35 +139,39 @@ def _counting(**limits: Any) -> PreparedUpdate[ApiKey]:
             ApiKey.objects.filter(ApiKey.presented(FINGERPRINT, now=NOW), **limits).usable(now=NOW),
             ("owner", "group"),
             updates,
-        )
+        ),
+        is_durable=False,
     )
 
 
 COUNT, COUNT_FROM_ANYWHERE = _counting(), _counting(allowed_networks=[])
-PROFILE = Prepared(lambda: Profile.objects.filter(pk=Slot("pk", BigIntegerField())).order_by())
+IDENTITY = ("pk", "edi_id", "idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified")
 
 
-def _principals() -> QuerySet[Any, Any]:
-    """EDI-ID, provider and e-mail of a profile's groups that are not locked and of its linked profiles."""
+def _people() -> QuerySet[Any, Any]:
+    """`IDENTITY` of a profile and of those linked to it, and in the same columns its groups that are not locked."""
     pk = Slot("pk", BigIntegerField())
+    itself, linked = (Profile.objects.filter(**{lookup: pk}).order_by() for lookup in ("pk", "links"))
     groups = Group.objects.filter(members=pk, locked_at__isnull=True).order_by()
-    linked = Profile.objects.filter(links=pk).order_by().values_list("edi_id", "idp", "email")
-    return groups.values_list("edi_id", Value(GROUP_IDP), Value("")).union(linked, all=True)
+    empty, no = Value(""), Value(False)
+    as_profiles = groups.values_list("pk", "edi_id", Value(GROUP_IDP), empty, "name", empty, no, no)
+    return itself.values_list(*IDENTITY).union(linked.values_list(*IDENTITY), as_profiles, all=True)
 
 
-PRINCIPALS = Prepared(_principals)
+PEOPLE = Prepared(_people)
 
 
-def tokens_of(profile: Profile, *, now: datetime) -> TokenPair:
-    """A fresh pair of tokens for `profile`."""
-    principals = PRINCIPALS.rows(pk=profile.pk)
-    links = {edi_id for edi_id, idp, _ in principals if idp != GROUP_IDP}
-    edi_claims = claims.of_profile(
-        profile,
-        groups=[edi_id for edi_id, idp, _ in principals if idp == GROUP_IDP],
-        links=links | {edi_id_of(email) for _, idp, email in principals if idp == Idp.GOOGLE},
-        now=now,
-    )
+def tokens_of(profile_id: int, *, now: datetime) -> TokenPair:
+    """A fresh pair of tokens for the profile with the row id `profile_id`. Raises `NotFound`."""
+    rows = [dict(zip(IDENTITY, row, strict=True)) for row in PEOPLE.rows(pk=profile_id)]
+    groups = [row["edi_id"] for row in rows if row["idp"] == GROUP_IDP]
+    profiles = {row["pk"]: Profile(**row) for row in rows if row["idp"] != GROUP_IDP}
+    profile = profiles.pop(profile_id, None)
+    if profile is None:
+        raise NotFound("There is no such profile.")
+    links = {linked.edi_id for linked in profiles.values()}
+    emails = {linked.email for linked in profiles.values() if linked.idp == Idp.GOOGLE}
+    edi_claims = claims.of_profile(profile, groups=groups, links=links | set(map(edi_id_of, emails)), now=now)
     membership = f"{VETTED}*{AUTHENTICATED}" if profile.idp == Idp.LDAP else AUTHENTICATED
     return _signed(edi_claims, profile.uid, membership, now=now)
 
@@ -201,7 +202,7 @@ def create_tokens(edi_id: str, service_key: str, *, actor: Actor, now: datetime 
     if profile.locked_at is not None:
         raise Forbidden("The profile is locked.")
     audit.record(Action.CREATE_TOKENS, profile, actor=actor, now=now)
-    return tokens_of(profile, now=now)
+    return tokens_of(profile.pk, now=now)
 
 
 def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:

@@ -30,7 +30,7 @@ def main(folder: Path, identities: int) -> None:
     )
     group = services.add_group("Everybody", actor=SYSTEM, members=profiles[:KEYS])
     now = timezone.now()
-    pairs = [services.tokens_of(profile, now=now) for profile in profiles]
+    pairs = [services.tokens_of(profile.pk, now=now) for profile in profiles]
     bodies = [json.dumps({"pasta-token": pair.pasta, "edi-token": pair.edi}) for pair in pairs]
     (folder / "pairs").write_text("\n".join(bodies))
     secrets = [services.fresh_key() for _ in range(KEYS)]

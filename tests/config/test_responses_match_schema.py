@@ -155,7 +155,7 @@ def test_answers_of_the_key_exchange(api, schema, accept, status, state, body):
 )
 def test_answers_of_the_refresh(api, schema, accept, status, change):
     now = timezone.now()
-    pair, other = (edi_services.tokens_of(ProfileFactory(), now=now) for _ in range(2))
+    pair, other = (edi_services.tokens_of(ProfileFactory().pk, now=now) for _ in range(2))
     body = {"pasta-token": pair.pasta, "edi-token": pair.edi, **change}
     if body["pasta-token"] == "of somebody else":
         body["pasta-token"] = other.pasta

@@ -99,15 +99,27 @@ class Prepared(Generic[Model]):
 
 
 class PreparedUpdate(Prepared[Model]):
-    """The same for `CredentialQuerySet.update_returning`: `make()` returns the query set, `fields` and `updates`."""
+    """The same for `CredentialQuerySet.update_returning`: `make()` returns the query set, `fields` and `updates`.
 
-    def __init__(self, make: Callable[[], "tuple[CredentialQuerySet[Any], tuple[str, ...], dict[str, Any]]"]) -> None:
+    One that is not `is_durable` counts something: a crash of PostgreSQL may lose the last half second of it, and nobody
+    waits for the disk, least of all with the lock of a row that others are waiting for.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], "tuple[CredentialQuerySet[Any], tuple[str, ...], dict[str, Any]]"],
+        *,
+        is_durable: bool = True,
+    ) -> None:
         self._make_update = make
+        self._is_durable = is_durable
         super().__init__(lambda: make()[0])
 
     def _write(self) -> _Written:
         query_set, fields, updates = self._make_update()
         sql, params = query_set.returning_sql(fields, updates)
+        if not self._is_durable and connection.vendor == "postgresql":
+            sql += ", set_config('synchronous_commit', 'off', true)"
         return _Written(sql, params, {})
 
 
