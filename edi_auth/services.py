@@ -104,9 +104,9 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
 
 def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int | None]:
     """Count one use of an API key; the ids of its owner and its group. Raises what `exchange` does."""
-    keys = ApiKey.objects.filter(ApiKey.presented(digest(secret), now=now))
     counted = _count(COUNT_FROM_ANYWHERE, secret, now=now)
     if counted is None:
+        keys = ApiKey.objects.filter(ApiKey.presented(digest(secret), now=now))
         key = keys.select_related("owner", "group").first()
         state = None if key is None else key.state_at(now)
         if key is None or state in {State.PENDING, State.EXPIRED}:

@@ -82,11 +82,15 @@ def client_address(request: HttpRequest | Request) -> str | None:
     The peer's own address, unless the peer is one of `TRUSTED_PROXIES`: then the last entry of `X-Forwarded-For` that
     is none of them.
     """
-    hops = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
-    address = _parsed_address(request.META.get("REMOTE_ADDR", ""))
+    meta = request.META
+    if "registry.address" in meta:
+        return cast(str | None, meta["registry.address"])
+    address = _parsed_address(meta.get("REMOTE_ADDR", ""))
+    hops = [part.strip() for part in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     while address is not None and hops and _is_trusted_proxy(address):
         address = _parsed_address(hops.pop())
-    return None if address is None else str(address)
+    meta["registry.address"] = None if address is None else str(address)
+    return cast(str | None, meta["registry.address"])
 
 
 @lru_cache(maxsize=1024)
@@ -175,16 +179,20 @@ class Negotiation(BaseContentNegotiation):
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         """The renderer of the media type that Accept prefers (RFC 9110, section 12.5.1), with that type."""
-        if len(renderers) > 1 and "HTTP_ACCEPT" in request.META:
-            preferred = _preferred_type(cast(HttpRequest, request), [renderer.media_type for renderer in renderers])
+        accept = request.META.get("HTTP_ACCEPT") if len(renderers) > 1 else None
+        if accept is not None:
+            preferred = _preferred_type(accept, tuple(renderer.media_type for renderer in renderers))
             for renderer in renderers:
                 if renderer.media_type == preferred:
                     return renderer, renderer.media_type
         return renderers[0], renderers[0].media_type
 
 
-def _preferred_type(request: HttpRequest, media_types: list[str]) -> str | None:
+@lru_cache(maxsize=64)
+def _preferred_type(accept: str, media_types: tuple[str, ...]) -> str | None:
     """The one of `media_types` that is accepted most, whatever its parameters; a wildcard means the first."""
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT"] = accept
     try:
         accepted = request.accepted_types
     except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
