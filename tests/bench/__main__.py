@@ -220,12 +220,13 @@ class Bench:
             cwd=ROOT,
             env=self.registry.environment,
             input=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,
             text=True,
             timeout=600,
-            check=True,
+            check=False,
         )
+        if done.returncode:
+            raise RuntimeError(f"{module} ended with {done.returncode}:\n{done.stderr[-2000:]}")
         return done.stdout
 
     @contextmanager
