@@ -36,6 +36,7 @@ from tokens.core.models import Recorded, State, digest, is_opaque, is_same, prev
 from tokens.core.operations import counters
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
+from tokens.core.times import later
 
 EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged")
 REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed")
@@ -319,7 +320,7 @@ def mint_key(
     """
     now = now or timezone.now()
     if expires_at is None and settings.API_KEY_DEFAULT_LIFETIME is not None:
-        expires_at = now + settings.API_KEY_DEFAULT_LIFETIME
+        expires_at = later(now, settings.API_KEY_DEFAULT_LIFETIME)
     secret = fresh_key()
     key = ApiKey(
         name=name,

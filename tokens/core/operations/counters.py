@@ -15,6 +15,7 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from tokens.core.models import Credential, DailyCount, State
+from tokens.core.times import later
 
 # With fewer rows ever made than this, counting takes a few milliseconds.
 SMALL = 20_000
@@ -89,7 +90,7 @@ def count_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
     usable = model.condition(State.ACTIVE, now=now)
     return model._default_manager.aggregate(
         usable=Count("pk", filter=usable),
-        expiring=Count("pk", filter=usable & Q(expires_at__lte=now + SOON)),
+        expiring=Count("pk", filter=usable & Q(expires_at__lte=later(now, SOON))),
         expired=Count("pk", filter=model.condition(State.EXPIRED, now=now)),
         revoked=Count("pk", filter=Q(revoked_at__isnull=False)),
     )
@@ -113,7 +114,9 @@ def minted(models: Iterable[type[Credential]], *, days: int, now: datetime) -> d
         for name, model in names.items():
             if (name, day) not in stored:
                 begin = datetime.combine(day, time(), tzinfo=UTC)
-                rows = model._default_manager.filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1))
+                rows = model._default_manager.filter(
+                    created_at__gte=begin, created_at__lt=later(begin, timedelta(days=1))
+                )
                 stored[name, day] = rows.count()
                 if day < today:
                     fresh.setdefault(day, {})[name] = stored[name, day]
