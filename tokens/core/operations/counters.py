@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from django.db import transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
+from prometheus_client import Counter as Series
 
 from tokens.core.models import Credential, DailyCount, State
 from tokens.core.times import later
@@ -29,14 +30,19 @@ _tallies: dict[str, "Tally"] = {}
 
 
 class Tally:
-    """Something that happens often and leaves no row of its own. `name` is `<app>:<what>`, `label` what people read."""
+    """Something that happens often and leaves no row of its own.
 
-    def __init__(self, name: str, label: str) -> None:
+    `name` is `<app>:<what>`, `label` what people read, `series` what Prometheus calls it, without `_total`.
+    """
+
+    def __init__(self, name: str, label: str, *, series: str) -> None:
         self.name, self.label = name, label
+        self._series = Series(series, f"{label}.")
         _tallies[name] = self
 
     def add(self) -> None:
         """Count one, in memory."""
+        self._series.inc()
         with _lock:
             _pending[datetime.now(UTC).date(), self.name] += 1
 
