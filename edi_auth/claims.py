@@ -82,7 +82,11 @@ def _is_moment(value: Any) -> bool:
 
 def _times(now: datetime, *, session_end: float) -> dict[str, int]:
     issued = int(now.timestamp())
-    return {"iat": issued, "nbf": issued, "exp": int(min(issued + settings.EDI_TOKEN_HOURS * 3600, session_end))}
+    return {
+        "iat": issued,
+        "nbf": issued,
+        "exp": int(min(issued + settings.EDI_TOKEN_HOURS * 3600, session_end, END_OF_TIME - 1)),
+    }
 
 
 def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def pasta_ttl(now: datetime, *, session_end: float = math.inf, step: int = 0) ->
     ttl = (now - EPOCH) // timedelta(milliseconds=1) + settings.EDI_TOKEN_HOURS * 3_600_000
     if step:
         ttl = -(-ttl // (step * 1000)) * step * 1000
-    return ttl if math.isinf(session_end) else min(ttl, int(session_end * 1000))
+    return int(min(ttl, session_end * 1000, END_OF_TIME * 1000 - 1))
 
 
 def renewed_pasta_ttl(now: datetime, *, session_end: float) -> int:

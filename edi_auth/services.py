@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -36,9 +36,12 @@ from tokens.core.models import Recorded, State, digest, is_opaque, is_same, prev
 from tokens.core.operations import counters
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
+from tokens.core.times import later
 
-EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged")
-REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed")
+EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged", series="registry_exchanges")
+REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed", series="registry_refreshes")
+
+EDI_TOKEN = "edi_token"  # noqa: S105 — a kind
 
 T = TypeVar("T", Profile, Group, ApiKey)
 
@@ -76,10 +79,11 @@ UPDATES: dict[type[Recorded], tuple[Action, set[str]]] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TokenPair:
-    """An EDI token and the PASTA token of the same identity, signed."""
+    """An EDI token and the PASTA token of the same identity, signed; `holder` is the kind and the id of who asked."""
 
     edi: str
     pasta: str
+    holder: tuple[str, str] = ("", "")
 
 
 def ring() -> KeyRing:
@@ -95,15 +99,17 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     switched off, whose owner or group is locked, or that may not be used from `address`.
     """
     now = now or timezone.now()
-    owner_id, group_id = _use(secret, address=address, now=now)
+    key_id, owner_id, group_id = _use(secret, address=address, now=now)
     EXCHANGES.add()
     if group_id is not None:
-        return _signed(claims.of_group(Group.objects.get(pk=group_id), now=now), PUBLIC, "", now=now)
-    return tokens_of(owner_id, now=now)
+        pair = _signed(claims.of_group(Group.objects.get(pk=group_id), now=now), PUBLIC, "", now=now)
+    else:
+        pair = tokens_of(owner_id, now=now)
+    return replace(pair, holder=(ApiKey.kind, str(key_id)))
 
 
-def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int | None]:
-    """Count one use of an API key; the ids of its owner and its group. Raises what `exchange` does."""
+def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int, int | None]:
+    """Count one use of an API key; the ids of it, of its owner and of its group. Raises what `exchange` does."""
     counted = _count(COUNT_FROM_ANYWHERE, secret, now=now)
     if counted is None:
         keys = ApiKey.objects.filter(ApiKey.presented(digest(secret), now=now))
@@ -121,9 +127,9 @@ def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int |
     return counted
 
 
-def _count(statement: PreparedUpdate[ApiKey], secret: str, *, now: datetime) -> tuple[int, int | None] | None:
+def _count(statement: PreparedUpdate[ApiKey], secret: str, *, now: datetime) -> tuple[int, int, int | None] | None:
     rows = statement.rows(fingerprint=digest(secret), now=now)
-    return (rows[0][0], rows[0][1]) if rows else None
+    return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
 
 def _counting(**limits: Any) -> PreparedUpdate[ApiKey]:
@@ -137,7 +143,7 @@ def _counting(**limits: Any) -> PreparedUpdate[ApiKey]:
     return PreparedUpdate(
         lambda: (
             ApiKey.objects.filter(ApiKey.presented(FINGERPRINT, now=NOW), **limits).usable(now=NOW),
-            ("owner", "group"),
+            ("id", "owner", "group"),
             updates,
         ),
         is_durable=False,
@@ -241,7 +247,8 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
     ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
     REFRESHES.add()
-    return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)))
+    holder = (EDI_TOKEN, str(renewed["sub"]))
+    return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)), holder=holder)
 
 
 def add_profile(
@@ -320,7 +327,7 @@ def mint_key(
     """
     now = now or timezone.now()
     if expires_at is None and settings.API_KEY_DEFAULT_LIFETIME is not None:
-        expires_at = now + settings.API_KEY_DEFAULT_LIFETIME
+        expires_at = later(now, settings.API_KEY_DEFAULT_LIFETIME)
     secret = fresh_key()
     key = ApiKey(
         name=name,
@@ -438,7 +445,7 @@ def verify_edi(raw: str, now: datetime) -> Description:
     claims.check(found, now=now)
     snapshot.check(found["sub"], found["iat"])
     shown = {name: found[name] for name in ("sub", "iss", "iat", "nbf", "exp") if name in found}
-    return Description(kind="edi_token", token_type="JWT", claims=shown | {"username": found.get("cn", "")})  # noqa: S106 — a type
+    return Description(kind=EDI_TOKEN, token_type="JWT", claims=shown | {"username": found.get("cn", "")})  # noqa: S106 — a type
 
 
 def verify_pasta(raw: str, now: datetime) -> Description:
@@ -514,7 +521,7 @@ KINDS = (
         model=ApiKey,
     ),
     kinds.Kind(
-        name="edi_token",
+        name=EDI_TOKEN,
         label="EDI token",
         looks_like=lambda raw: "hd" in unverified_claims(raw),
         verify=verify_edi,

@@ -13,6 +13,7 @@ from edi_auth.serializers import KeyRequest, RefreshRequest
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.http import API, JSONRenderer, NotFoundAPI, actor_of, client_address, validated
+from tokens.core.operations import access
 
 KEY, REFRESH = KeyRequest(), RefreshRequest()
 
@@ -34,6 +35,7 @@ class KeyViewSet(AuthAPI):
     def create(self, request: Request) -> Response:
         """POST: 200 with both tokens."""
         pair = services.exchange(validated(KEY, request)["key"], address=client_address(request))
+        access.note_actor(request, *pair.holder)
         return dialect.answer("Token created successfully", self, pair)
 
 
@@ -47,6 +49,7 @@ class RefreshViewSet(AuthAPI):
         """POST: 200 with both tokens, renewed."""
         body = validated(REFRESH, request)
         pair = services.refresh(body["pasta-token"], body["edi-token"])
+        access.note_actor(request, *pair.holder)
         return dialect.answer("PASTA and EDI tokens refreshed successfully", self, pair)
 
 

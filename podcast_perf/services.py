@@ -26,6 +26,7 @@ from tokens.core.locks import only_one
 from tokens.core.models import Credential, digest, is_opaque, is_same, preview_of
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
+from tokens.core.times import later
 
 UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
 # On every so many mints of a process so many tokens go that expired long ago.
@@ -110,7 +111,7 @@ def mint(
         is_admin=is_admin,
         publisher=holder.publisher if holder else None,
         created_at=now,
-        expires_at=now + timedelta(hours=float(duration)),
+        expires_at=later(now, timedelta(hours=float(duration))),
     )
     value = keys.sign(token.claims())
     lifecycle.insert(token, Action.MINT, actor=actor, taken="The serial is taken.", now=now)
@@ -200,7 +201,7 @@ def add_publisher(
     now = now or timezone.now()
     key = raw_key or fresh_key()
     if expires_at is None and settings.PUBLISHER_DEFAULT_LIFETIME is not None:
-        expires_at = now + settings.PUBLISHER_DEFAULT_LIFETIME
+        expires_at = later(now, settings.PUBLISHER_DEFAULT_LIFETIME)
     publisher = Publisher(
         name=name,
         key_hash=digest(key),

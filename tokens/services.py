@@ -17,6 +17,7 @@ from tokens.core.lifecycle import Minted
 from tokens.core.models import Credential
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, Slot
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
+from tokens.core.times import later
 from tokens.models import ISSUER, NamedToken
 
 UPDATABLE = {"expires_at", "is_active", "can_write", "allowed_networks"}
@@ -54,7 +55,7 @@ def mint(
     """
     now = now or timezone.now()
     if expires_at is None and settings.NAMED_TOKEN_DEFAULT_LIFETIME is not None:
-        expires_at = now + settings.NAMED_TOKEN_DEFAULT_LIFETIME
+        expires_at = later(now, settings.NAMED_TOKEN_DEFAULT_LIFETIME)
     token = NamedToken(
         name=name,
         expires_at=_allowed(expires_at, now=now),

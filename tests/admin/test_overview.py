@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from edi_auth.services import EXCHANGES
 from tests.factories import ApiKeyFactory, NamedTokenFactory, ProfileFactory, secret_of
 from tokens.core.models import DailyCount, digest
 from tokens.core.operations import counters
@@ -95,7 +96,7 @@ def test_counts_exchanges_and_refreshes_without_touching_the_database_for_a_refr
 
 
 def test_forgets_no_count_that_could_not_be_stored(monkeypatch):
-    counters.Tally("edi_auth:exchange", "API keys exchanged").add()
+    EXCHANGES.add()
     with monkeypatch.context() as patch:
         patch.setattr(DailyCount.objects, "get_or_create", lambda **_: 1 / 0)
         with pytest.raises(ZeroDivisionError):

@@ -3,12 +3,13 @@
 from datetime import timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
 from tests.core.wsgi import request
-from tests.factories import ApiKeyFactory, NamedTokenFactory
+from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of
 from tokens import services
 from tokens.core.operations import exposition, health, metrics
 
@@ -162,6 +163,17 @@ def test_measures_how_long_requests_take():
     before = scrape().get(series, 0)
     request("GET", "/auth/v1/ping")
     assert scrape()[series] == before + 1
+
+
+def test_counts_exchanges_and_refreshes():
+    before = scrape()
+    pair = request("POST", "/auth/v1/key", orjson.dumps({"key": secret_of(ApiKeyFactory())})).body
+    for _ in range(2):
+        assert request("POST", "/auth/v1/token/refresh", pair).status == 200
+    request("POST", "/auth/v1/token/refresh", b"{}")
+    after = scrape()
+    series = ("registry_exchanges_total", "registry_refreshes_total")
+    assert [after[name] - before[name] for name in series] == [1, 2]
 
 
 def test_counts_refusals_by_reason():

@@ -41,6 +41,15 @@ def test_names_who_asked(logged):
     assert lines(logged, "/_/token")[0]["actor"] == f"named_token:{token.pk}"
 
 
+def test_names_who_exchanged_a_key_and_who_renewed_tokens(logged):
+    key = ApiKeyFactory()
+    pair = request("POST", "/auth/v1/key", orjson.dumps({"key": secret_of(key)})).json()
+    renewed = request("POST", "/auth/v1/token/refresh", orjson.dumps(pair))
+    assert renewed.status == 200
+    assert lines(logged, "/auth/v1/key")[0]["actor"] == f"api_key:{key.pk}"
+    assert lines(logged, "/auth/v1/token/refresh")[0]["actor"] == f"edi_token:{key.owner.edi_id}"
+
+
 def test_leaves_the_query_out(logged):
     request("GET", "/_/token?access_token=hunter2hunter2")
     (line,) = logged

@@ -5,9 +5,23 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from edi_auth import services as edi_services
+from edi_auth.models import ApiKey
+from podcast_perf import services as podcast_services
 from tests.client import APIClient
-from tests.factories import ApiKeyFactory, NamedTokenFactory, PublisherFactory, secret_of, value_of
+from tests.factories import (
+    ApiKeyFactory,
+    NamedTokenFactory,
+    PerformanceTokenFactory,
+    ProfileFactory,
+    PublisherFactory,
+    secret_of,
+    value_of,
+)
 from tokens.core.commands import Usage, moment
+from tokens.core.operations import counters, notices
+from tokens.core.times import LAST as LAST_MOMENT
+from tokens.core.times import later
 
 pytestmark = pytest.mark.django_db
 
@@ -96,10 +110,53 @@ def test_keeps_none_beyond_it(bearer, late):
     assert "expiration_date" in answer.json()["error"]
 
 
-def test_serves_in_the_last_hours_that_there_are(time_machine, bearer):
-    time_machine.move_to(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), tick=False)
-    assert APIClient().call("GET", "/_/token", bearer=bearer).status_code == 200
-    assert APIClient().call("POST", "/_/token", {"name": "last"}, bearer=bearer).status_code == 201
+LAST_HOURS = [datetime(9999, 12, 31, hour, 59, 58, tzinfo=UTC) for hour in (16, 23)]
+
+
+@pytest.fixture(params=LAST_HOURS, ids=["last day", "last hour"])
+def last_hours(request, time_machine, settings):
+    """Nothing that is made now could last as long as it should."""
+    settings.EDI_TOKEN_HOURS, settings.EXPIRES_IN = 24, "24"
+    for kind in ("NAMED_TOKEN", "API_KEY", "PUBLISHER"):
+        setattr(settings, f"{kind}_DEFAULT_LIFETIME", timedelta(days=30))
+        setattr(settings, f"{kind}_MAX_LIFETIME", timedelta(days=90))
+    time_machine.move_to(request.param, tick=False)
+    return request.param
+
+
+def test_mints_in_the_last_hours_that_there_are(last_hours, bearer, actor):
+    key, publisher = edi_services.mint_key("last", owner=ProfileFactory(), actor=actor), PublisherFactory()
+    performance = APIClient().call("GET", "/token", headers={"X-PUB-KEY": secret_of(publisher)}).json()["token"]
+    named = APIClient().call("POST", "/_/token", {"name": "last"}, bearer=bearer).json()["data"][0]
+    assert named["expiration_date"] == LAST
+    added = podcast_services.add_publisher("last", actor=actor)
+    pair = pair_of(key.secret)
+    renewed = APIClient().call("POST", "/auth/v1/token/refresh", pair).json()
+    made = [performance, named["token"], added.secret, key.secret, *pair.values(), renewed["edi-token"]]
+    introspected = [APIClient().call("POST", "/introspect", {"token": each}, bearer=bearer).json() for each in made]
+    assert [(answer["active"], answer["exp"]) for answer in introspected] == [(True, LAST // 1000)] * len(made)
+
+
+def test_rotates_in_the_last_hours_that_there_are(last_hours, bearer, actor):
+    token, publisher, key = NamedTokenFactory(), PublisherFactory(), ApiKeyFactory()
+    asked = {"name": token.name, "grace": 86_400_000}
+    rotated = APIClient().call("POST", "/_/token/rotate", asked, bearer=bearer)
+    assert rotated.status_code == 200, rotated.content
+    podcast_services.rotate_publisher(publisher, actor=actor)
+    edi_services.rotate_key(key, actor=actor)
+    for row in (token, publisher, key):
+        row.refresh_from_db()
+        assert row.previous_valid_until == later(last_hours, timedelta(hours=24)) == LAST_MOMENT
+
+
+def test_counts_and_tells_and_purges_in_the_last_hours_that_there_are(last_hours, actor):
+    PerformanceTokenFactory(created_at=last_hours - timedelta(days=60))
+    ApiKeyFactory(expires_at=LAST_MOMENT)
+    assert podcast_services.purge(actor=actor, older_than=timedelta(days=30), batch=10).deleted == 1
+    assert [expiry.days for expiry in notices.expiring(last_hours)] == [1]
+    notices.notify(last_hours)
+    assert counters.count_stock(ApiKey, now=last_hours)["expiring"] == 1
+    assert counters.minted([ApiKey], days=2, now=last_hours)["api_key"][-1] == 1
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])

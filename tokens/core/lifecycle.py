@@ -11,6 +11,7 @@ from tokens.core import audit
 from tokens.core.audit import Action, Actor
 from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from tokens.core.models import Credential, Recorded, RotatableCredential
+from tokens.core.times import later
 
 # How exact a last use is: a write for each would cost more than it tells.
 USE_RESOLUTION = timedelta(minutes=1)
@@ -136,7 +137,7 @@ def check_lifetime(
 
     Raises `Invalid` naming `field`.
     """
-    if maximum is not None and (expires_at is None or expires_at > now + maximum):
+    if maximum is not None and (expires_at is None or expires_at > later(now, maximum)):
         length = f"{maximum.days} days" if maximum.days else f"{maximum // timedelta(hours=1)} hours"
         raise Invalid(field, f"{field}: must lie within {length}; that is the longest that is allowed here.")
     return expires_at

@@ -13,6 +13,7 @@ from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
 from tokens.core.prepared import Slot
+from tokens.core.times import later
 
 
 def digest(secret: str) -> str:
@@ -263,7 +264,7 @@ class RotatableCredential(Credential):
         """Take another fingerprint; the one until now stays good for `grace`. A still older one ends. Saves nothing."""
         has_grace = grace > timedelta(0)
         self.previous_fingerprint = str(getattr(self, self.fingerprint_field)) if has_grace else None
-        self.previous_valid_until = now + grace if has_grace else None
+        self.previous_valid_until = later(now, grace) if has_grace else None
         self.previous_last_used_at = self.last_used_at if has_grace else None
         setattr(self, self.fingerprint_field, fingerprint)
         self.rotated_at, self.last_used_at = now, None

@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tokens.core.errors import Forbidden
+from tokens.core.times import later
 
 # Long enough for caches of the JWKs (5 minutes) and for servers that are restarted one after the other.
 PUBLISH_FOR = timedelta(minutes=15)
@@ -122,7 +123,8 @@ class FileSigner(Signer):
     def publish(self, now: datetime) -> str:
         """See `Signer`."""
         self.write_key(self._next)
-        return f"Published the next key of {self.name}; it may sign from {now + PUBLISH_FOR:%Y-%m-%d %H:%M:%S} UTC on."
+        begins_at = later(now, PUBLISH_FOR)
+        return f"Published the next key of {self.name}; it may sign from {begins_at:%Y-%m-%d %H:%M:%S} UTC on."
 
     def sign(self, now: datetime) -> str:
         """See `Signer`. The old key has its second name before the new one takes the first: it is never missing."""
@@ -134,9 +136,8 @@ class FileSigner(Signer):
         if path.exists():
             os.link(path, old)
         self._next.replace(path)
-        return (
-            f"{self.name} signs with the new key. The old one can go at {now + self.lifetime():%Y-%m-%d %H:%M:%S} UTC."
-        )
+        ends_at = later(now, self.lifetime())
+        return f"{self.name} signs with the new key. The old one can go at {ends_at:%Y-%m-%d %H:%M:%S} UTC."
 
     def retire(self, now: datetime) -> str:
         """See `Signer`."""

@@ -7,6 +7,8 @@ from django import forms
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextInputWidget
 
+from tokens.core.times import later
+
 
 class NetworksField(forms.CharField):
     """Networks, with commas between them; a list for the service. The model's validators say what is none."""
@@ -73,7 +75,7 @@ class ExpiryForm(forms.Form):
         """A moment, one way or the other, that lies ahead."""
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
-            data["expires_at"] = data.get("expires_at") or timezone.now() + timedelta(days=data.get("days") or 30)
+            data["expires_at"] = data.get("expires_at") or later(timezone.now(), timedelta(days=data.get("days") or 30))
             if data["expires_at"] <= timezone.now():
                 self.add_error("expires_at", "That is past.")
         return data

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from tokens.core import audit
 from tokens.core.models import Credential, State
+from tokens.core.times import later
 
 # Nobody pages further, and counting further would take a second.
 MAX_LISTED = 2000
@@ -83,7 +84,7 @@ class ExpiryFilter(admin.SimpleListFilter):
         if chosen in self.WINDOWS:
             _, begin, end = self.WINDOWS[chosen]
             now = timezone.now()
-            return queryset.filter(expires_at__gt=now + begin, expires_at__lte=now + end)
+            return queryset.filter(expires_at__gt=later(now, begin), expires_at__lte=later(now, end))
         return queryset
 
 

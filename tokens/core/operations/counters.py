@@ -13,8 +13,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from django.db import transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
+from prometheus_client import Counter as Series
 
 from tokens.core.models import Credential, DailyCount, State
+from tokens.core.times import later
 
 # With fewer rows ever made than this, counting takes a few milliseconds.
 SMALL = 20_000
@@ -28,14 +30,19 @@ _tallies: dict[str, "Tally"] = {}
 
 
 class Tally:
-    """Something that happens often and leaves no row of its own. `name` is `<app>:<what>`, `label` what people read."""
+    """Something that happens often and leaves no row of its own.
 
-    def __init__(self, name: str, label: str) -> None:
+    `name` is `<app>:<what>`, `label` what people read, `series` what Prometheus calls it, without `_total`.
+    """
+
+    def __init__(self, name: str, label: str, *, series: str) -> None:
         self.name, self.label = name, label
+        self._series = Series(series, f"{label}.")
         _tallies[name] = self
 
     def add(self) -> None:
         """Count one, in memory."""
+        self._series.inc()
         with _lock:
             _pending[datetime.now(UTC).date(), self.name] += 1
 
@@ -89,7 +96,7 @@ def count_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
     usable = model.condition(State.ACTIVE, now=now)
     return model._default_manager.aggregate(
         usable=Count("pk", filter=usable),
-        expiring=Count("pk", filter=usable & Q(expires_at__lte=now + SOON)),
+        expiring=Count("pk", filter=usable & Q(expires_at__lte=later(now, SOON))),
         expired=Count("pk", filter=model.condition(State.EXPIRED, now=now)),
         revoked=Count("pk", filter=Q(revoked_at__isnull=False)),
     )
@@ -113,7 +120,9 @@ def minted(models: Iterable[type[Credential]], *, days: int, now: datetime) -> d
         for name, model in names.items():
             if (name, day) not in stored:
                 begin = datetime.combine(day, time(), tzinfo=UTC)
-                rows = model._default_manager.filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1))
+                rows = model._default_manager.filter(
+                    created_at__gte=begin, created_at__lt=later(begin, timedelta(days=1))
+                )
                 stored[name, day] = rows.count()
                 if day < today:
                     fresh.setdefault(day, {})[name] = stored[name, day]

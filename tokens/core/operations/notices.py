@@ -22,6 +22,7 @@ from django.db.models import Q
 
 from tokens.core import kinds
 from tokens.core.models import Credential, Notice
+from tokens.core.times import later
 
 STAGES = (30, 7, 1)
 # How long a run that has claimed a notice has for sending it, before another run takes it over.
@@ -72,7 +73,7 @@ def expiring(now: datetime) -> Iterator[Expiry]:
     for kind in kinds.all_kinds():
         if kind.model is None or not kind.notifies:
             continue
-        is_near = Q(expires_at__gt=now - LATE, expires_at__lte=now + timedelta(days=max(STAGES)))
+        is_near = Q(expires_at__gt=now - LATE, expires_at__lte=later(now, timedelta(days=max(STAGES))))
         for row in kind.model.objects.filter(is_near, revoked_at__isnull=True, is_active=True).order_by("expires_at"):
             if row.expires_at is not None and not row.is_locked():
                 left = row.expires_at - now

@@ -8,13 +8,16 @@ out the connections that broke meanwhile, one failed request each. This asks nei
 import select
 import threading
 import time
-from typing import Any
+from typing import Any, Self
 
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
+from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 from django.db.utils import OperationalError
 
 # How long a failed attempt to connect speaks for all others, and how long one that is under way does.
 AWAY_SECONDS, TRYING_SECONDS = 0.5, 2.0
+# How long a migration waits for a table: every request that needs the table waits behind it meanwhile.
+LOCK_MILLISECONDS = 800
 
 
 class Gate:
@@ -47,8 +50,24 @@ class Gate:
 gate = Gate()
 
 
+class SchemaEditor(DatabaseSchemaEditor):
+    """Changes tables, but does not queue for one that somebody holds: that fails, changes nothing, and is run again."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self.atomic_migration:
+            self.limit_waiting()
+        return self
+
+    def limit_waiting(self) -> None:
+        """Until the end of the transaction, give up (`OperationalError`) after `LOCK_MILLISECONDS` without a lock."""
+        self.execute(f"SET LOCAL lock_timeout = '{LOCK_MILLISECONDS}ms'")
+
+
 class DatabaseWrapper(PostgresWrapper):
     """A connection that comes from the pool alive, or not at all and at once."""
+
+    SchemaEditorClass = SchemaEditor
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that the server has not ended. Raises `OperationalError`."""
