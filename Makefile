@@ -27,8 +27,9 @@ KILLS ?= 5
 chaos: $(VENV)/.development ## Kill workers, server and database under load, KILLS=5 times each, and count what was lost
 	@$(BIN)/python -m tests.chaos --kills $(KILLS)
 
-attack: $(VENV)/.development ## Try what attackers try, then every operation with Schemathesis, and count the inputs
-	@$(BIN)/python -m tests.attacks
+SEED ?= 1
+attack: $(VENV)/.development ## Try what attackers try, then every operation with Schemathesis (SEED=1), and count the inputs
+	@$(BIN)/python -m tests.attacks --seed $(SEED)
 
 bench: $(VENV)/.development ## Measure how fast it is (BENCH="--db sqlite --rounds 3" for options)
 	@$(BIN)/python -m tests.bench $(BENCH)
