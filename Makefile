@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test screenshots attack bench chaos lint format requirements clean
+.PHONY: help run test screenshots attack audit bench chaos lint format requirements clean
 
 help: ## List the targets
 	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,12 @@ KILLS ?= 5
 chaos: $(VENV)/.development ## Kill workers, server and database under load, KILLS=5 times each, and count what was lost
 	@$(BIN)/python -m tests.chaos --kills $(KILLS)
 
-attack: $(VENV)/.development ## Try what attackers try, then every operation with Schemathesis, and count the inputs
-	@$(BIN)/python -m tests.attacks
+SEED ?= 1
+attack: $(VENV)/.development ## Try what attackers try, then every operation with Schemathesis (SEED=1), and count the inputs
+	@$(BIN)/python -m tests.attacks --seed $(SEED)
+
+audit: $(VENV)/.development ## Look all pins up in OSV, a database of vulnerabilities (needs the network)
+	@$(BIN)/python -m tests.audit
 
 bench: $(VENV)/.development ## Measure how fast it is (BENCH="--db sqlite --rounds 3" for options)
 	@$(BIN)/python -m tests.bench $(BENCH)

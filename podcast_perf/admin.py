@@ -43,7 +43,7 @@ class PublisherAdmin(CredentialAdmin):
     search_fields = ("name", "preview")
     search_help_text = "Begins with: name, key"
     fields = ("name", "existing_key", "is_active", "starts_at", "expires_at", "allowed_networks")
-    facts = ("shown_state", "shown_key", "shown_created", "shown_rotation")
+    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "shown_rotation")
     kept = ()
 
     def get_fields(self, request: HttpRequest, obj: Publisher | None = None) -> Any:

@@ -33,8 +33,12 @@ def row(token: NamedToken) -> dict[str, Any]:
 
 
 def rotated_row(token: NamedToken) -> dict[str, Any]:
-    """What a rotation shows of a token besides: until when its previous value is good."""
-    return row(token) | {"previous_valid_until": milliseconds(token.previous_valid_until)}
+    """What a rotation shows of a token besides: until when its previous value is good, and when it was last used."""
+    return row(token) | {
+        "rotated_at": milliseconds(token.rotated_at),
+        "previous_valid_until": milliseconds(token.previous_valid_until),
+        "previous_last_used_at": milliseconds(token.previous_last_used_at),
+    }
 
 
 def data(*rows: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -29,6 +29,11 @@ EXAMPLE = {
     "updated_at": 1790000000000,
     "last_used_at": None,
 }
+OVERLAP = {
+    "rotated_at": 1790000000000,
+    "previous_valid_until": 1790086400000,
+    "previous_last_used_at": 1790000040000,
+}
 REQUEST = OpenApiExample(
     "example",
     {"name": "example", "expiration_date": 1632960000000, "active": True, "write": True},
@@ -52,13 +57,14 @@ ROW: dict[str, Any] = {
 }
 Row = inline_serializer("NamedToken", dict(ROW))
 Created = inline_serializer("CreatedNamedToken", ROW | {"token": serializers.CharField(help_text="Its value.")})
+ROTATION: dict[str, Any] = ROW | {
+    "rotated_at": _milliseconds("When it got its value", allow_null=True),
+    "previous_valid_until": _milliseconds("Until when the old value is good", allow_null=True),
+    "previous_last_used_at": _milliseconds("When the old value was last used, exact to a minute", allow_null=True),
+}
+Rotation = inline_serializer("NamedTokenRotation", dict(ROTATION))
 Rotated = inline_serializer(
-    "RotatedNamedToken",
-    ROW
-    | {
-        "previous_valid_until": _milliseconds("Until when the old value is good", allow_null=True),
-        "token": serializers.CharField(help_text="Its new value."),
-    },
+    "RotatedNamedToken", ROTATION | {"token": serializers.CharField(help_text="Its new value.")}
 )
 Value = inline_serializer("NamedTokenValue", {"token": serializers.CharField(help_text="The value of the token.")})
 Error = inline_serializer("NamedTokenError", {"error": serializers.CharField(help_text="What went wrong.")})
@@ -66,6 +72,7 @@ Error = inline_serializer("NamedTokenError", {"error": serializers.CharField(hel
 
 Rows = extend_schema_serializer(many=False)(type(inline_serializer("NamedTokens", {"data": type(Row)(many=True)})))
 CreatedRows = inline_serializer("CreatedNamedTokens", {"data": type(Created)(many=True)})
+RotationRows = inline_serializer("NamedTokenRotations", {"data": type(Rotation)(many=True)})
 RotatedRows = inline_serializer("RotatedNamedTokens", {"data": type(Rotated)(many=True)})
 Values = inline_serializer("NamedTokenValues", {"data": type(Value)(many=True)})
 
@@ -160,9 +167,23 @@ rotate = extend_schema(
         200: _data(
             RotatedRows,
             "The token with its new value.",
-            EXAMPLE | {"previous_valid_until": 1790086400000, "token": "eyJhbGciOi…"},
+            EXAMPLE | OVERLAP | {"token": "eyJhbGciOi…"},
         ),
         **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LATE | LARGE | LIMIT | FAULT),
+    },
+)
+retrieve_rotation = extend_schema(
+    operation_id="getTokenRotation",
+    tags=TAGS,
+    summary="Tell whether the old value of a token is still used",
+    description=(
+        "The old value was used since the rotation when `previous_last_used_at` is later than `rotated_at`. "
+        "No value is shown. Asks for write permission, as the rotation does."
+    ),
+    parameters=[ValueQuery],
+    responses={
+        200: _data(RotationRows, "The token.", EXAMPLE | OVERLAP),
+        **failures(Error, BAD | UNAUTHORIZED | FORBIDDEN | UNKNOWN | LIMIT | FAULT),
     },
 )
 retrieve_value = extend_schema(

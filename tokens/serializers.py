@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
+from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField, whole
 from tokens.core.lifecycle import DEFAULT_GRACE, MAX_GRACE
 from tokens.dialect import EPOCH
 
@@ -26,13 +26,14 @@ class MillisecondsField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> datetime:  # type: ignore[override]  # an integer on the wire alone
         """The moment, with its time zone."""
-        if not isinstance(data, int) or isinstance(data, bool):
+        number = whole(data)
+        if number is None:
             self.fail("invalid")
-        if data < SECONDS_BY_MISTAKE:
+        if number < SECONDS_BY_MISTAKE:
             self.fail("seconds")
-        if data > END_OF_TIME:
+        if number > END_OF_TIME:
             self.fail("range")
-        return EPOCH + timedelta(milliseconds=data)
+        return EPOCH + timedelta(milliseconds=number)
 
 
 class NameRequest(NoUnknownFields, serializers.Serializer[Any]):
@@ -65,13 +66,10 @@ class GraceField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> timedelta:  # type: ignore[override]  # an integer on the wire alone
         """The length of time."""
-        if (
-            not isinstance(data, int)
-            or isinstance(data, bool)
-            or not 0 <= data <= MAX_GRACE // timedelta(milliseconds=1)
-        ):
+        number = whole(data)
+        if number is None or not 0 <= number <= MAX_GRACE // timedelta(milliseconds=1):
             self.fail("invalid")
-        return timedelta(milliseconds=data)
+        return timedelta(milliseconds=number)
 
 
 class RotateRequest(NameRequest):

@@ -109,6 +109,14 @@ def rotate(
     return Minted(token, keys.sign(token.claims()))
 
 
+def named(name: str) -> NamedToken:
+    """The token `name`. Raises `NotFound`."""
+    token = NAMED.first(name=name)
+    if token is None:
+        raise NotFound(_unknown(name))
+    return token
+
+
 def revoke(name: str, *, actor: Actor, reason: str = "", now: datetime | None = None) -> NamedToken:
     """End the token `name` for good and free its name. The row stays, as history. Raises `NotFound`."""
     now = now or timezone.now()
@@ -117,9 +125,7 @@ def revoke(name: str, *, actor: Actor, reason: str = "", now: datetime | None = 
 
 def value(name: str, *, actor: Actor, is_recorded: bool = True) -> str:
     """The value of the token `name`, signed from its row; that it was read is recorded. Raises `NotFound`."""
-    token = NAMED.first(name=name)
-    if token is None:
-        raise NotFound(_unknown(name))
+    token = named(name)
     signed = ring().sign(token.claims())
     if is_recorded:
         audit.record(Action.READ_VALUE, token, actor=actor)

@@ -92,7 +92,13 @@ class TokenViewSet(TokenAPI):
 
 
 class RotateViewSet(TokenAPI):
-    """Give a token a new value."""
+    """Give a token a new value, and tell whether the old one is still used."""
+
+    @schema.retrieve_rotation
+    def retrieve(self, request: Request) -> Response:
+        """GET: 200 with the token, the end of its previous value and the last use of it."""
+        name = VALUE.run_validation(request.query_params.dict())["name"]
+        return dialect.data(dialect.rotated_row(services.named(name)))
 
     @schema.rotate
     def create(self, request: Request) -> Response:

@@ -184,6 +184,27 @@ def test_exports_what_the_list_shows_and_no_secret(admin, secrets_and_rows, name
         assert len(READ[form](text)) == len(listed(admin, name))
 
 
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("tokens_namedtoken", NamedTokenFactory),
+        ("edi_auth_apikey", ApiKeyFactory),
+        ("podcast_perf_publisher", PublisherFactory),
+    ],
+)
+def test_shows_whether_the_old_secret_is_still_used(admin, name, make):
+    now = timezone.now()
+    row = make(rotated_at=now, previous_fingerprint="0" * 64, previous_valid_until=now + timedelta(days=1))
+    page = reverse(f"admin:{name}_change", args=[row.pk])
+    assert "UTC; it was never used." in admin.get(page).content.decode()
+    type(row).objects.update(previous_last_used_at=now)
+    assert f"UTC; it was last used {now:%Y-%m-%d %H:%M} UTC." in admin.get(page).content.decode()
+    (exported,) = json.loads(b"".join(admin.get(reverse(f"admin:{name}_export", args=["json"])).streaming_content))
+    assert exported["previous_last_used_at"] == now.isoformat()
+    type(row).objects.update(previous_valid_until=now)
+    assert "The old secret works" not in admin.get(page).content.decode()
+
+
 def test_exports_what_filters_leave(admin):
     NamedTokenFactory()
     off = NamedTokenFactory(is_active=False)

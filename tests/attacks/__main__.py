@@ -1,9 +1,10 @@
-"""Attack the project and tell how: `python -m tests.attacks`.
+"""Attack the project and tell how: `python -m tests.attacks [--seed N]`.
 
 Runs the tests of this folder on SQLite, then Schemathesis with every check it has against all operations of a server
 that it starts, and prints how many inputs of which sort were tried. Exits 1 when anything got through.
 """
 
+import argparse
 import os
 import re
 import sqlite3
@@ -74,11 +75,11 @@ def kept_alive(database: Path) -> Iterator[None]:
         connection.close()
 
 
-def run_schemathesis(folder: Path) -> tuple[bool, int]:
-    """Whether the server kept to its API description, and the number of requests that were made up."""
+def run_schemathesis(folder: Path, *, seed: int) -> tuple[bool, int]:
+    """Whether the server kept to its API description, and the number of requests that `seed` made up."""
     server = registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
     program = str(Path(sys.executable).with_name("schemathesis"))
-    options = ["--checks", "all", "--max-examples", "20", "--seed", "1", "--max-time", str(SCHEMATHESIS_SECONDS)]
+    options = ["--checks", "all", "--max-examples", "20", "--seed", str(seed), "--max-time", str(SCHEMATHESIS_SECONDS)]
     options += ["--continue-on-failure", "--generation-database", "none", "--no-color", "--request-timeout", "20"]
     options += ["--report", "json", "--report-json-path", str(folder / "report.json")]  # not beside the sources
     secrets = {"ATTACK_BEARER": server.bearer, "ATTACK_PUBLIC_KEY": server.public_key}
@@ -114,13 +115,16 @@ def run_schemathesis(folder: Path) -> tuple[bool, int]:
 
 def main() -> int:
     """Run both and print the table; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description="Attack the project.")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="other requests of Schemathesis (default: 1)")
+    seed = parser.parse_args().seed
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="registry-attack-") as folder:
         counts, served = Path(folder) / "counts", Path(folder) / "server"
         counts.mkdir()
         served.mkdir()
         is_refused = run_tests(counts)
-        keeps_to_schema, generated = run_schemathesis(served)
+        keeps_to_schema, generated = run_schemathesis(served, seed=seed)
         tried = counter.read(counts)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("sort of attack")

@@ -58,7 +58,8 @@ def test_ends_the_old_secret_at_once_where_there_is_no_grace(manage, api):
 def test_prints_one_json_document(manage):
     key = ApiKeyFactory()
     document = manage("rotate_api_key", str(key.pk), "--grace", "1h", "--json").document
-    assert document.keys() == {"id", "name", "preview", "previous_valid_until", "key"}
+    moments = {"rotated_at", "previous_valid_until", "previous_last_used_at"}
+    assert document.keys() == {"id", "name", "preview", "key"} | moments
     assert document["key"].startswith(document["preview"])
     assert document["previous_valid_until"] == (NOW + timedelta(hours=1)).isoformat()
 
@@ -73,6 +74,20 @@ def test_counts_the_uses_of_both_secrets_and_shows_the_last_of_each(manage, api,
     key.refresh_from_db()
     assert key.use_count == 2
     assert (key.previous_last_used_at, key.last_used_at) == (NOW + timedelta(minutes=1), NOW + timedelta(minutes=2))
+
+
+def test_shows_whether_the_old_secret_is_still_used(manage, api, clock):
+    key = ApiKeyFactory()
+    manage("rotate_api_key", str(key.pk))
+    assert manage("rotate_api_key", str(key.pk), "--show").out.endswith("; it was never used.\n")
+    clock.shift(600)
+    opens(api, secret_of(key))
+    assert manage("rotate_api_key", str(key.pk), "--show").out.endswith("; it was last used 2027-01-04 12:10 UTC.\n")
+    document = manage("rotate_api_key", str(key.pk), "--show", "--json").document
+    assert document["previous_last_used_at"] == (NOW + timedelta(minutes=10)).isoformat()
+    assert "key" not in document
+    clock.shift(86_400)
+    assert manage("rotate_api_key", str(key.pk), "--show").out == "No old secret works.\n"
 
 
 @pytest.mark.parametrize("which", ["unknown", "revoked", "ambiguous"])

@@ -59,6 +59,23 @@ def test_prints_one_json_document(manage, grace, until):
     assert document["previous_valid_until"] == until
 
 
+def test_shows_whether_the_old_value_is_still_used(manage, api, clock):
+    old = value_of(NamedTokenFactory(name="ci"))
+    assert manage("rotate_token", "ci", "--show").out == "No old secret works.\n"
+    manage("rotate_token", "ci")
+    shown = "The old secret works until 2027-01-05 12:00 UTC; it was {}.\n"
+    assert manage("rotate_token", "ci", "--show").out == shown.format("never used")
+    clock.shift(600)
+    opens(api, old)
+    assert manage("rotate_token", "ci", "--show").out == shown.format("last used 2027-01-04 12:10 UTC")
+    document = manage("rotate_token", "ci", "--show", "--json").document
+    assert document["previous_last_used_at"] == (SECONDS + 600) * 1000
+    assert "token" not in document
+    clock.shift(86_400)
+    assert manage("rotate_token", "ci", "--show").out == "No old secret works.\n"
+    assert AuditEvent.objects.count() == 1
+
+
 def test_refuses_an_unknown_name(manage):
     outcome = manage("rotate_token", "ci")
     assert (outcome.code, outcome.out) == (1, "")

@@ -102,6 +102,19 @@ def test_describes_the_fields_of_a_body(schema, path, method, required, fields):
     assert set(described["required"]) == required
 
 
+@pytest.mark.parametrize("path", ["/introspect", "/revoke"])
+def test_says_that_a_form_repeats_no_parameter(schema, path):
+    body = schema["paths"][path]["post"]["requestBody"]
+    form, document = (
+        resolved(schema, body["content"][media_type]["schema"])
+        for media_type in ("application/x-www-form-urlencoded", "application/json")
+    )
+    assert body["required"] is True
+    assert form["properties"] == document["properties"]
+    assert form["additionalProperties"] == {"type": "string"}
+    assert "additionalProperties" not in document
+
+
 @pytest.mark.parametrize(
     ("path", "method", "status", "fields"),
     [

@@ -1,10 +1,13 @@
 """Serializer fields that take a JSON value of their own type and convert nothing."""
 
+import math
+
+import orjson
 import pytest
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
+from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField, whole
 from tokens.core.http import problem_of
 
 
@@ -21,6 +24,19 @@ def complaint(data):
     with pytest.raises(ValidationError) as refused:
         Example().run_validation(data)
     return problem_of(refused.value).message
+
+
+@pytest.mark.parametrize(
+    ("raw", "number"),
+    [("1", 1), ("-1", -1), ("1.0", 1), ("1e3", 1000), ("-0.0", 0), ("253402300799999.0", 253_402_300_799_999)],
+)
+def test_takes_a_whole_number_however_json_writes_it(raw, number):
+    assert (whole(orjson.loads(raw)), type(whole(orjson.loads(raw)))) == (number, int)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, math.inf, -math.inf, math.nan, True, False, None, "1", [], {}])
+def test_takes_nothing_else_for_a_whole_number(value):
+    assert whole(value) is None
 
 
 @pytest.mark.parametrize("text", ["a", " a ", "äöü", "🙂", "null", "12345"])

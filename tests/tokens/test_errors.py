@@ -27,7 +27,7 @@ CALLS = [
     ("GET", "/_/token/value?name=bearer", None),
 ]
 SERVICES = ["mint", "listing", "update", "revoke", "value"]
-NOT_MILLISECONDS = ["1632960000000", "", 1632960000000.0, 1632960000000.5, 1e30, True, False, [], [1632960000000], {}]
+NOT_MILLISECONDS = ["1632960000000", "", 1632960000000.5, 1632960000000.001, True, False, [], [1632960000000], {}]
 NOT_TRUTH_VALUES = ["true", "", 0, 1, 1.0, None, [], [True], {}]
 NOT_NAMES = [None, True, 0, 1.5, [], ["name"], {}, {"name": "name"}, ""]
 ELSEWHERE = [

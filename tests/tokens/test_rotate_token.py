@@ -132,6 +132,36 @@ def test_shows_when_each_value_was_last_used(api, rotate, clock):
     assert token.previous_last_used_at == NOW + timedelta(seconds=4200)
 
 
+def test_tells_a_script_whether_the_old_value_is_still_used(api, bearer, rotate, clock):
+    old = value_of(NamedTokenFactory(name="example"))
+    first = rotate()
+    assert (first["rotated_at"], first["previous_last_used_at"]) == (SECONDS * 1000, None)
+    clock.shift(600)
+    opens(api, old)
+    response = api.call("GET", f"{PATH}?name=example", bearer=bearer)
+    assert (response.status_code, response["Cache-Control"]) == (200, "no-store")
+    (row,) = response.json()["data"]
+    assert row["previous_last_used_at"] == (SECONDS + 600) * 1000 > row["rotated_at"] == SECONDS * 1000
+    assert row["previous_valid_until"] == first["previous_valid_until"]
+    assert row.keys() == first.keys() - {"token"}
+    assert not AuditEvent.objects.exclude(action="tokens:named_token:rotate").exists()
+
+
+def test_tells_of_a_token_that_was_never_rotated(api, bearer):
+    (row,) = api.call("GET", f"{PATH}?name=bearer", bearer=bearer).json()["data"]
+    assert [row[name] for name in ("rotated_at", "previous_valid_until", "previous_last_used_at")] == [None] * 3
+
+
+@pytest.mark.parametrize(("query", "status"), [("", 400), ("?name=", 400), ("?name=nobody", 404), ("?name=a%00", 400)])
+def test_tells_nothing_without_a_name_that_there_is(api, bearer, query, status):
+    assert api.call("GET", PATH + query, bearer=bearer).status_code == status
+
+
+def test_tells_a_read_token_nothing_of_it(api):
+    reader = value_of(NamedTokenFactory(name="example", can_write=False))
+    assert api.call("GET", f"{PATH}?name=example", bearer=reader).status_code == 403
+
+
 def test_keeps_everything_else_as_it_was(api, bearer, rotate):
     NamedTokenFactory(name="example", expires_at=NOW + timedelta(days=9), allowed_networks=["127.0.0.0/8"])
     (before,) = [row for row in api.call("GET", "/_/token", bearer=bearer).json()["data"] if row["name"] == "example"]
@@ -210,8 +240,8 @@ def test_refuses_a_request_that_makes_no_sense(api, bearer, body):
     assert token.rotated_at is None
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-def test_answers_to_post_alone(api, bearer, method):
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_answers_to_post_and_get_alone(api, bearer, method):
     assert api.call(method, PATH, {"name": "bearer"}, bearer=bearer).status_code == 405
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tokens.core.audit import Actor
 from tokens.core.errors import Invalid, RegistryError
+from tokens.core.models import RotatableCredential
 
 DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
@@ -80,6 +81,10 @@ class RegistryCommand(BaseCommand):
         """Print `sentence` for people or `document` for programs."""
         self.stdout.write(json.dumps(document, default=str) if self.is_json else sentence)
 
+    def report_overlap(self, row: RotatableCredential, document: Mapping[str, Any]) -> None:
+        """Print whether the previous secret of `row` is still good and used; `document` for programs."""
+        self.report(row.overlap(now=timezone.now()) or "No old secret works.", document)
+
     def report_secret(self, sentence: str, document: Mapping[str, Any], *, secret: str) -> None:
         """Print a fresh secret: alone on standard output when that is a pipe, everything else on standard error."""
         if self.is_json:
@@ -120,7 +125,10 @@ def duration(raw: str) -> timedelta:
 
 
 def add_grace(parser: CommandParser) -> None:
-    """Add `--grace` to a command that rotates."""
+    """Add `--grace` and `--show` to a command that rotates."""
+    parser.add_argument(
+        "--show", action="store_true", help="rotate nothing, but tell whether the old one is still used"
+    )
     parser.add_argument("--grace", default="24h", metavar="24h", help="0, 90s, 15m, 12h, 30d (default: %(default)s)")
 
 

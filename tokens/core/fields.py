@@ -10,6 +10,16 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
+def whole(number: Any) -> int | None:
+    """The whole number that a JSON number is, however it is written; None for whatever is none.
+
+    JSON knows one sort of number (RFC 8259, section 6): `1.0` and `1e0` are 1.
+    """
+    if type(number) is int:
+        return number
+    return int(number) if type(number) is float and number.is_integer() else None
+
+
 class StrictCharField(serializers.CharField):
     """A JSON string, kept as it came. NUL and, unless `allow_controls`, other control characters are refused."""
 

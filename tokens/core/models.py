@@ -274,6 +274,14 @@ class RotatableCredential(Credential):
         ends = [self.expires_at, self.previous_valid_until if is_previous else None]
         return min((end for end in ends if end is not None), default=None)
 
+    def overlap(self, *, now: datetime) -> str:
+        """A sentence about the previous secret, as long as that works: until when, and its last use; else nothing."""
+        if self.previous_valid_until is None or self.previous_valid_until <= now:
+            return ""
+        used = self.previous_last_used_at
+        words = "was never used" if used is None else f"was last used {used:%Y-%m-%d %H:%M} UTC"
+        return f"The old secret works until {self.previous_valid_until:%Y-%m-%d %H:%M} UTC; it {words}."
+
     def allows(self, address: str | None) -> bool:
         """Whether a client at `address` may use this credential; everybody may where no networks are named."""
         if not self.allowed_networks:

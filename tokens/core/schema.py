@@ -36,7 +36,8 @@ def request_body(serializer: type[Serializer[Any]], example: Mapping[str, Any]) 
 
 def _text(field: Any) -> dict[str, Any]:
     """The schema of a `StrictCharField`."""
-    found = {"type": "string", "minLength": 1, "maxLength": field.max_length, "description": field.help_text}
+    least = None if field.allow_blank else 1
+    found = {"type": "string", "minLength": least, "maxLength": field.max_length, "description": field.help_text}
     found["pattern"] = r"^[^\x00]*$" if field.allow_controls else r"^[^\x00-\x1f\x7f-\x9f]*$"
     return {name: value for name, value in found.items() if value is not None}
 

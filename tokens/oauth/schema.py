@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
 from tokens.core.schema import failures
-from tokens.oauth.serializers import CredentialRequest
+from tokens.oauth.serializers import MAX_PARAMETERS, CredentialRequest
 
 TAGS = ["Checking and ending credentials"]
 Introspection = inline_serializer(
@@ -70,7 +71,24 @@ FAILURES = {
     ),
 }
 EXAMPLE = OpenApiExample("token", {"token": "eyJhbGciOi…", "token_type_hint": "named_token"}, request_only=True)
-REQUEST = {"application/x-www-form-urlencoded": CredentialRequest, "application/json": CredentialRequest}
+
+
+class CredentialForm(CredentialRequest):
+    """The same as a form."""
+
+
+class CredentialFormExtension(OpenApiSerializerExtension):
+    """Says that a form repeats no parameter, known or not (RFC 6749, sections 3.1 and 3.2): each is one text."""
+
+    target_class = CredentialForm
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """The schema, with what may stand beside the known parameters."""
+        found: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 — their own way
+        return {**found, "additionalProperties": {"type": "string"}, "maxProperties": MAX_PARAMETERS}
+
+
+REQUEST = {"application/x-www-form-urlencoded": CredentialForm, "application/json": CredentialRequest}
 
 introspect = extend_schema(
     operation_id="introspect",

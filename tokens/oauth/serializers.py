@@ -6,6 +6,9 @@ from rest_framework import serializers
 
 from tokens.core.fields import StrictCharField
 
+# More than so many parameters are in no form that makes sense.
+MAX_PARAMETERS = 32
+
 
 class CredentialRequest(serializers.Serializer[Any]):
     """A credential, and what the caller believes it to be."""

@@ -23,7 +23,7 @@ from tokens.core.http import API, JSONBodyParser, actor_of, client_address, vali
 from tokens.core.models import Credential, State
 from tokens.models import NamedToken
 from tokens.oauth import dialect, schema
-from tokens.oauth.serializers import CredentialRequest
+from tokens.oauth.serializers import MAX_PARAMETERS, CredentialRequest
 
 TOKEN = CredentialRequest()
 # States from which a credential can come back, so that ending it makes a difference.
@@ -41,7 +41,7 @@ class FormOrJSONParser(JSONBodyParser):
         if raw.lstrip()[:1] in {b"{", b"["}:
             return self.loads(raw)
         try:
-            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=32)
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
         except ValueError:
             raise ParseError("The body is neither a form nor a JSON object.") from None
         if len(dict(pairs)) != len(pairs):

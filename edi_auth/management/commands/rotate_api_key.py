@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from edi_auth import services
+from edi_auth.models import ApiKey
 from tokens.core.commands import RegistryCommand, add_grace, grace
 
 
@@ -20,19 +21,20 @@ class Command(RegistryCommand):
         add_grace(parser)
 
     def run(self, options: dict[str, Any]) -> None:
-        """Rotate it."""
+        """Rotate it, or show how far the last rotation is."""
         key = services.key_of(options["key"])
+        if options["show"]:
+            self.report_overlap(key, self._document(key))
+            return
         minted = services.rotate_key(key, actor=self.actor, grace=grace(options["grace"]))
         key = minted.row
-        until = key.previous_valid_until.isoformat() if key.previous_valid_until else None
         self.report_secret(
             f"Rotated the API key {key.name!r} (id {key.pk}). Its new secret:",
-            {
-                "id": key.pk,
-                "name": key.name,
-                "preview": key.preview,
-                "previous_valid_until": until,
-                "key": minted.secret,
-            },
+            self._document(key) | {"key": minted.secret},
             secret=minted.secret,
         )
+
+    def _document(self, key: ApiKey) -> dict[str, Any]:
+        moments = ("rotated_at", "previous_valid_until", "previous_last_used_at")
+        shown = {name: moment.isoformat() if (moment := getattr(key, name)) else None for name in moments}
+        return {"id": key.pk, "name": key.name, "preview": key.preview, **shown}

@@ -101,8 +101,5 @@ class CredentialAdmin(RegistryAdmin):
 
     @display(description="Rotated")
     def shown_rotation(self, row: Any) -> SafeString | str:
-        """When it got the secret that it has, and whether the one before still works."""
-        if row.previous_valid_until is None or row.previous_valid_until <= timezone.now():
-            return moment(row.rotated_at, never="never")
-        until = f"{row.previous_valid_until:%Y-%m-%d %H:%M} UTC"
-        return format_html("{} The old secret works until {}.", moment(row.rotated_at, never=""), until)
+        """When it got the secret that it has, and whether the one before still works and is used."""
+        return format_html("{} {}", moment(row.rotated_at, never="never"), row.overlap(now=timezone.now()))

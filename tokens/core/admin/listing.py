@@ -187,7 +187,7 @@ def exported(row: Any) -> dict[str, Any]:
     document: dict[str, Any] = {"id": row.pk}
     if isinstance(row, Credential):
         document |= {"state": row.state.value, "owner": row.owner_label}
-    names = dict.fromkeys((*row.audit_fields, "created_at", "last_used_at", "use_count"))
+    names = dict.fromkeys((*row.audit_fields, "created_at", "last_used_at", "previous_last_used_at", "use_count"))
     return document | {name: getattr(row, name) for name in names if name in concrete}
 
 

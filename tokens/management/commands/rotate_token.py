@@ -20,7 +20,11 @@ class Command(RegistryCommand):
         add_grace(parser)
 
     def run(self, options: dict[str, Any]) -> None:
-        """Rotate it."""
+        """Rotate it, or show how far the last rotation is."""
+        if options["show"]:
+            token = services.named(options["name"])
+            self.report_overlap(token, dialect.rotated_row(token))
+            return
         minted = services.rotate(options["name"], actor=self.actor, grace=grace(options["grace"]))
         self.report_secret(
             f"Rotated the named token {minted.row.name!r}. Its new value:",
