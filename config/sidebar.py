@@ -38,7 +38,8 @@ def _page(request: HttpRequest, model: type[Model]) -> dict[str, Any]:
     page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     title = getattr(page, "list_title", "") or str(model._meta.verbose_name_plural)
-    return _line(request, f"{title[:1].upper()}{title[1:]}", getattr(page, "icon", "key"), url)
+    line = _line(request, f"{title[:1].upper()}{title[1:]}", getattr(page, "icon", "key"), url)
+    return line | {"badge": page.badge(request) if isinstance(page, ListAdmin) else 0}
 
 
 def _line(request: HttpRequest, title: str, icon: str, url: str) -> dict[str, Any]:

@@ -159,14 +159,14 @@ class ApiKeyAdmin(CredentialAdmin):
     verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
     list_display = (
         *("name", "shown_state", "shown_key", "shown_owner", "shown_created", "shown_expiry", "shown_use"),
-        "use_count",
+        "shown_count",
     )
     list_select_related = ("owner", "group")
     list_filter = (*CredentialAdmin.list_filter, ("owner", AutocompleteSelectFilter))
     search_fields = ("name", "preview", "owner__edi_id", "owner__email", "owner__common_name")
     search_help_text = "Begins with: name, key, owner"
     fields = ("name", "owner", "group", "starts_at", "expires_at", "is_active", "allowed_networks")
-    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "use_count", "shown_rotation")
+    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ("owner", "group")
     autocomplete_fields = ("owner", "group")
 

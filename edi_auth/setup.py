@@ -82,7 +82,6 @@ def make_demo_data(count: int) -> None:
             key_hash=digest(secrets.token_hex(20)),
             preview=secrets.token_urlsafe(4)[:5],
             owner_id=ids[number % len(ids)],
-            use_count=number % 977,
             **life(number, now=now),
         )
         for number in range(begin, begin + count)

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWidget, UnfoldBooleanSwitchWidget
@@ -13,6 +14,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWid
 from podcast_perf import services
 from podcast_perf.models import PerformanceToken, Publisher
 from tokens.core.admin.credentials import CredentialAdmin
+from tokens.core.admin.overview import register_warning
 from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb, operator
 
 
@@ -39,11 +41,14 @@ class PublisherAdmin(CredentialAdmin):
     add_words = "Add a publisher"
     icon = "campaign"
     verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
-    list_display = ("name", "shown_state", "shown_key", "shown_created", "shown_expiry")
+    list_display = (
+        *("name", "shown_state", "shown_key", "shown_created", "shown_expiry", "shown_use"),
+        "shown_count",
+    )
     search_fields = ("name", "preview")
     search_help_text = "Begins with: name, key"
     fields = ("name", "existing_key", "is_active", "starts_at", "expires_at", "allowed_networks")
-    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "shown_rotation")
+    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ()
 
     def get_fields(self, request: HttpRequest, obj: Publisher | None = None) -> Any:
@@ -141,3 +146,15 @@ class PerformanceTokenAdmin(CredentialAdmin):
         given = form.cleaned_data
         minted = services.mint(actor=operator(request), holder=None, hours=str(given["hours"]), is_admin=given["admin"])
         return minted.row, minted.secret
+
+
+@register_warning
+def purge_overdue(request: HttpRequest) -> str:
+    """Performance tokens pile up."""
+    may_view = request.user.has_perm("podcast_perf.view_performancetoken")
+    if not may_view or not services.is_purge_overdue(now=timezone.now()):
+        return ""
+    return (
+        "No performance tokens were purged for a week, and some are stored that expired more than a month ago. "
+        "Run purge_tokens every day, from a timer."
+    )

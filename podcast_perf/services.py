@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from podcast_perf.models import PerformanceToken, Publisher
@@ -23,7 +23,7 @@ from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
 from tokens.core.locks import only_one
-from tokens.core.models import Credential, digest, is_opaque, is_same, preview_of
+from tokens.core.models import AuditEvent, Credential, digest, is_opaque, is_same, preview_of
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 from tokens.core.times import later
@@ -31,6 +31,8 @@ from tokens.core.times import later
 UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
 # On every so many mints of a process so many tokens go that expired long ago.
 SWEEP_EVERY, SWEPT = 100, 200
+# How long after its expiry `purge_tokens` keeps a token unless it is told otherwise.
+KEPT = timedelta(days=30)
 BASE36 = string.digits + string.ascii_lowercase
 
 
@@ -132,6 +134,17 @@ def revoke(serial: str, *, actor: Actor, reason: str = "", now: datetime | None 
 def expired_before(moment: datetime) -> QuerySet[PerformanceToken]:
     """The tokens that had expired at `moment`, revoked ones too."""
     return PerformanceToken.objects.filter(expires_at__lt=moment).order_by("expires_at")
+
+
+def is_purge_overdue(*, now: datetime) -> bool:
+    """Whether nobody purged for a week, and tokens are stored that expired a week before even the sweep keeps any.
+
+    Both come from an index. A purge that finds nothing leaves no event, and nothing that would be overdue.
+    """
+    week = timedelta(days=7)
+    purges = AuditEvent.objects.filter(action=Action.PURGE, at__gt=now - week)
+    kept = max(timedelta(days=settings.PERFORMANCE_TOKEN_KEEP_DAYS), KEPT)
+    return PerformanceToken.objects.filter(~Exists(purges), expires_at__lt=now - kept - week).exists()
 
 
 def purge(

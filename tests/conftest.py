@@ -15,7 +15,7 @@ from tests.client import APIClient
 from tests.factories import NamedTokenFactory, value_of
 from tests.settings import DATA
 from tokens.core.audit import Actor
-from tokens.core.operations import logs
+from tokens.core.operations import counters, logs
 from tokens.core.signing import KeyRing
 
 
@@ -54,6 +54,13 @@ def snapshot(monkeypatch: pytest.MonkeyPatch) -> revocations.Snapshot:
     fresh._loaded_at, fresh.known_until = 0.0, math.inf
     monkeypatch.setattr("edi_auth.services.snapshot", fresh)
     return fresh
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted() -> None:
+    """No test stores what another has counted."""
+    counters._pending.clear()
+    counters._uses.clear()
 
 
 class Lines(logging.Handler):

@@ -18,11 +18,13 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from tokens import operators, services
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.events import AuditEventAdmin
+from tokens.core.admin.notices import NoticeAdmin
 from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, operator
 from tokens.core.errors import RegistryError
-from tokens.models import AuditEvent, NamedToken, Operator, OperatorPolicy
+from tokens.models import AuditEvent, NamedToken, Notice, Operator, OperatorPolicy
 
 admin.site.register(AuditEvent, AuditEventAdmin)
+admin.site.register(Notice, NoticeAdmin)
 admin.site.unregister([User, Group, AccessAttempt, AccessFailureLog, AccessLog, TOTPDevice])
 
 
@@ -33,11 +35,11 @@ class NamedTokenAdmin(CredentialAdmin):
     add_words = "Mint a named token"
     icon = "badge"
     verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
-    list_display = ("name", "shown_state", "shown_writing", "shown_created", "shown_expiry", "shown_use")
+    list_display = ("name", "shown_state", "shown_writing", "shown_created", "shown_expiry", "shown_use", "shown_count")
     search_fields = ("name",)
     search_help_text = "Begins with: name"
     fields = ("name", "can_write", "is_active", "expires_at", "allowed_networks")
-    facts = ("shown_state", "shown_created", "shown_use", "shown_rotation")
+    facts = ("shown_state", "shown_created", "shown_use", "shown_count", "shown_rotation")
 
     @display(description="May", label={"read and write": "primary", "read": "info"})
     def shown_writing(self, row: NamedToken) -> str:

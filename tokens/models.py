@@ -8,9 +8,9 @@ from django.contrib.auth.models import User
 from django.db import models
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tokens.core.models import AuditEvent, DailyCount, Recorded, RotatableCredential, no_controls, prefix_index
+from tokens.core.models import AuditEvent, DailyCount, Notice, Recorded, RotatableCredential, no_controls, prefix_index
 
-__all__ = ["AuditEvent", "DailyCount", "NamedToken", "Operator", "OperatorPolicy"]
+__all__ = ["AuditEvent", "DailyCount", "NamedToken", "Notice", "Operator", "OperatorPolicy"]
 
 
 ISSUER = "token"

@@ -1,5 +1,6 @@
 """Operators who are signed in, and a row of every model that the admin shows."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from tests.factories import (
 from tokens.core import audit
 from tokens.core.admin.roles import make_groups
 from tokens.core.audit import SYSTEM
-from tokens.models import Operator
+from tokens.core.models import Credential
+from tokens.models import Notice, Operator
 from tokens.services import Action
 
 ATTEMPT = {"username": "jane", "ip_address": "192.0.2.1", "user_agent": "curl", "path_info": "/admin/login/"}
@@ -49,6 +51,12 @@ def admin(operator: User) -> Client:
     return browser
 
 
+def about(row: Credential) -> dict[str, Any]:
+    """What a notice about `row` says."""
+    end = timezone.now() + timedelta(days=7)
+    return {"kind": row.kind, "object_id": str(row.pk), "expires_at": end, "days": 7, "channel": "mail"}
+
+
 @pytest.fixture
 def secrets_and_rows(operator: User) -> tuple[list[str], dict[str, Model]]:
     """Everything that no page may show, and a row of every model by its label."""
@@ -65,6 +73,7 @@ def secrets_and_rows(operator: User) -> tuple[list[str], dict[str, Model]]:
         key.group,
         Operator.objects.get(pk=operator.pk),
         audit.record(Action.MINT, token, actor=SYSTEM),
+        Notice.objects.create(**about(token), claimed_at=timezone.now(), failure="ConnectionRefusedError"),
         AccessAttempt.objects.create(**ATTEMPT, get_data="", post_data="password=hunter2", failures_since_start=1),
         AccessFailureLog.objects.create(**ATTEMPT),
         AccessLog.objects.create(**ATTEMPT, attempt_time=timezone.now()),

@@ -213,6 +213,23 @@ def test_exports_what_filters_leave(admin):
     assert (row["id"], row["name"], row["state"]) == (off.pk, off.name, "inactive")
 
 
+@pytest.mark.parametrize("name", ["tokens_namedtoken", "podcast_perf_publisher", "edi_auth_apikey"])
+def test_shows_how_often_and_when_something_was_used(admin, name):
+    row = LISTS[name]()
+    type(row).objects.filter(pk=row.pk).update(use_count=12345, last_used_at=timezone.now() - timedelta(hours=3))
+    for page, arguments in (("changelist", []), ("change", [row.pk])):
+        shown = admin.get(reverse(f"admin:{name}_{page}", args=arguments)).content.decode()
+        assert "12,345" in shown
+        assert "3 hours ago" in shown
+    text = b"".join(admin.get(reverse(f"admin:{name}_export", args=["json"])).streaming_content)
+    assert [exported["use_count"] for exported in json.loads(text)] == [12345]
+
+
+def test_claims_no_uses_of_what_is_checked_elsewhere(admin):
+    PerformanceTokenFactory()
+    assert ">Uses<" not in admin.get(reverse("admin:podcast_perf_performancetoken_changelist")).content.decode()
+
+
 def test_exports_a_selection(admin):
     first, _ = NamedTokenFactory(), NamedTokenFactory()
     data = {"action": "export_json", "_selected_action": [first.pk]}

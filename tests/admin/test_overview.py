@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from edi_auth.services import EXCHANGES
-from tests.factories import ApiKeyFactory, NamedTokenFactory, ProfileFactory, secret_of
+from podcast_perf import services as podcast_services
+from tests.factories import ApiKeyFactory, NamedTokenFactory, PerformanceTokenFactory, ProfileFactory, secret_of
 from tokens.core.models import DailyCount, digest
 from tokens.core.operations import counters
 from tokens.models import AuditEvent, NamedToken, OperatorPolicy
@@ -19,11 +20,6 @@ from tokens.models import AuditEvent, NamedToken, OperatorPolicy
 pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def nothing_pending():
-    counters._pending.clear()
 
 
 def overview(browser):
@@ -154,6 +150,51 @@ def test_warns_of_the_first_password_until_it_is_changed(admin, operator):
     operator.save()
     admin.force_login(operator)
     assert warned not in overview(admin).context["warnings"]
+
+
+PURGE = "No performance tokens were purged for a week"
+
+
+def expired(days):
+    end = timezone.now() - timedelta(days=days)
+    return PerformanceTokenFactory(created_at=end - timedelta(hours=1), expires_at=end)
+
+
+def warned_of_purge(browser):
+    return any(sentence.startswith(PURGE) for sentence in overview(browser).context["warnings"])
+
+
+def test_warns_when_nobody_purged_for_a_week(admin):
+    expired(38)
+    assert warned_of_purge(admin)
+
+
+@pytest.mark.parametrize("days", [[], [6], [36]], ids=["nothing", "a young registry", "nothing that is overdue"])
+def test_warns_of_no_purge_where_there_is_nothing_to_purge(admin, days):
+    for each in days:
+        expired(each)
+    assert not warned_of_purge(admin)
+
+
+def test_warns_of_no_purge_after_one(admin, actor):
+    expired(38), expired(50)
+    podcast_services.purge(actor=actor, older_than=timedelta(days=45), batch=10)
+    assert not warned_of_purge(admin)
+    AuditEvent.objects.update(at=timezone.now() - timedelta(days=8))
+    assert warned_of_purge(admin)
+
+
+def test_warns_of_no_purge_after_one_that_found_nothing(admin, actor):
+    expired(20)
+    podcast_services.purge(actor=actor, older_than=timedelta(days=30), batch=10)
+    assert not AuditEvent.objects.filter(action=podcast_services.Action.PURGE).exists()
+    assert not warned_of_purge(admin)
+
+
+def test_waits_with_the_warning_as_long_as_tokens_shall_be_kept(admin, settings):
+    settings.PERFORMANCE_TOKEN_KEEP_DAYS = 60
+    expired(50)
+    assert not warned_of_purge(admin)
 
 
 def test_makes_demo_data_of_every_kind_to_look_at(admin):

@@ -4,6 +4,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from podcast_perf import services as podcast_services
 from tests.factories import (
@@ -16,6 +17,7 @@ from tests.factories import (
     value_of,
 )
 from tokens.core.audit import Actor
+from tokens.core.operations import notices
 
 pytestmark = pytest.mark.django_db
 
@@ -83,3 +85,15 @@ def test_finds_what_to_purge_by_an_index(actor: Actor):
     statements = [query["sql"] for query in captured if query["sql"].startswith(EXPLAINED)]
     assert statements
     assert {sql: found for sql in statements if (found := scans(sql))} == {}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda: podcast_services.is_purge_overdue(now=timezone.now()), lambda: notices.failed(now=timezone.now())],
+    ids=["purge", "notices"],
+)
+def test_asks_for_what_every_overview_shows_by_an_index(ask):
+    with CaptureQueriesContext(connection) as captured:
+        ask()
+    (statement,) = [query["sql"] for query in captured if query["sql"].startswith(EXPLAINED)]
+    assert scans(statement) == []

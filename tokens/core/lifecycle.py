@@ -11,6 +11,7 @@ from tokens.core import audit
 from tokens.core.audit import Action, Actor
 from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from tokens.core.models import Credential, Recorded, RotatableCredential
+from tokens.core.operations import counters
 from tokens.core.times import later
 
 # How exact a last use is: a write for each would cost more than it tells.
@@ -122,7 +123,11 @@ def rotate(
 
 
 def note_use(row: RotatableCredential, *, is_previous: bool = False, now: datetime) -> None:
-    """Remember that `row` was used, by its current secret or the previous one, exact to `USE_RESOLUTION`."""
+    """Count a use of `row`, and remember when it was: by which secret, exact to `USE_RESOLUTION`.
+
+    The number is stored within seconds, with those of other uses: a request need not wait for it.
+    """
+    counters.count_use(row)
     field = "previous_last_used_at" if is_previous else "last_used_at"
     stale, last = now - USE_RESOLUTION, getattr(row, field)
     if last is None or last < stale:

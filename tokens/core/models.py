@@ -247,6 +247,8 @@ class RotatableCredential(Credential):
     previous_valid_until = models.DateTimeField(null=True, blank=True, editable=False)
     previous_last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     allowed_networks = models.JSONField(default=list, blank=True, validators=[are_networks])
+    # The default of the database lets processes of the release before insert rows during an upgrade.
+    use_count = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta(Credential.Meta):
         abstract = True
@@ -320,6 +322,9 @@ class Notice(models.Model):
     failure = models.CharField(max_length=200, blank=True)
 
     class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["claimed_at"], condition=~models.Q(failure=""), name="notice_failed")]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "object_id", "expires_at", "days", "channel"], name="notice_once_by_each_way"

@@ -61,12 +61,14 @@ def life(number: int, *, now: datetime) -> dict[str, Any]:
     created_at = now - timedelta(days=chance.uniform(0, 90))
     ends_at = now + timedelta(days=chance.uniform(-60, 300))
     fate = chance.random()
+    is_used = fate > 0.4
     return {
         "created_at": created_at,
         "expires_at": max(ends_at, created_at + timedelta(days=1)) if fate > 0.2 else None,
         "is_active": not 0.05 < fate < 0.1,
         "revoked_at": chance.choice((now, created_at + timedelta(hours=1))) if fate < 0.05 else None,
-        "last_used_at": now - timedelta(hours=chance.uniform(0, 200)) if fate > 0.4 else None,
+        "last_used_at": now - timedelta(hours=chance.uniform(0, 200)) if is_used else None,
+        "use_count": number % 977 + 1 if is_used else 0,
     }
 
 

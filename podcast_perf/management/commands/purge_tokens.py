@@ -23,7 +23,10 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add what to delete and how much of it at a time."""
-        parser.add_argument("--older-than", metavar="30d", default="30d", help="expired so long ago (default: 30d)")
+        default = f"{services.KEPT.days}d"
+        parser.add_argument(
+            "--older-than", metavar=default, default=default, help=f"expired so long ago (default: {default})"
+        )
         parser.add_argument("--batch", metavar="N", type=int, default=5000, help="rows a transaction (default: 5000)")
         parser.add_argument("--max-seconds", metavar="N", type=int, help="begin no batch after so long")
         parser.add_argument("--dry-run", action="store_true", help="count them and delete none")

@@ -99,6 +99,11 @@ class CredentialAdmin(RegistryAdmin):
         """When it was last used."""
         return moment(row.last_used_at, never="never")
 
+    @display(description="Uses")
+    def shown_count(self, row: Any) -> str:
+        """How often it was used."""
+        return f"{row.use_count:,}"
+
     @display(description="Rotated")
     def shown_rotation(self, row: Any) -> SafeString | str:
         """When it got the secret that it has, and whether the one before still works and is used."""

@@ -1,8 +1,9 @@
 """Counts for the overview, none of which costs a scan where somebody waits.
 
 What leaves no row (an exchange, a refresh) is a `Tally`, counted in memory and stored once in a while by a thread of
-the process. What is there (usable, expired) is counted at once while a table is small, and by that thread, every
-`STOCK_SECONDS`, when it is large. What was minted on a finished day is counted once and stored.
+the process; so are the uses of credentials whose use writes nothing. What is there (usable, expired) is counted at once
+while a table is small, and by that thread, every `STOCK_SECONDS`, when it is large. What was minted on a finished day
+is counted once and stored.
 """
 
 import threading
@@ -15,7 +16,7 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 from prometheus_client import Counter as Series
 
-from tokens.core.models import Credential, DailyCount, State
+from tokens.core.models import Credential, DailyCount, RotatableCredential, State
 from tokens.core.times import later
 
 # With fewer rows ever made than this, counting takes a few milliseconds.
@@ -26,6 +27,7 @@ STOCK = ("usable", "expiring", "expired", "revoked")
 
 _lock = threading.Lock()
 _pending: Counter[tuple[date, str]] = Counter()
+_uses: Counter[tuple[type[RotatableCredential], int]] = Counter()
 _tallies: dict[str, "Tally"] = {}
 
 
@@ -52,28 +54,40 @@ def all_tallies() -> Iterable[Tally]:
     return _tallies.values()
 
 
+def count_use(row: RotatableCredential) -> None:
+    """Count one use of `row`, in memory."""
+    with _lock:
+        _uses[type(row), row.pk] += 1
+
+
 def flush(*, now: datetime | None = None) -> None:
     """Store what was counted in memory. Raises Django's database errors, and then forgets nothing."""
     now = now or timezone.now()
     with _lock:
-        counted = dict(_pending)
+        counted, used = dict(_pending), dict(_uses)
         _pending.clear()
+        _uses.clear()
     try:
         with transaction.atomic():
+            # Sorted, so that two processes that store at once wait for one another and never for each other.
+            for model, pk in sorted(used, key=lambda key: (key[0]._meta.label, key[1])):
+                rows = model._default_manager.filter(pk=pk)
+                rows.update(use_count=F("use_count") + used[model, pk])
             for (day, name), number in sorted(counted.items()):
                 DailyCount.objects.get_or_create(day=day, name=name, defaults={"counted_at": now})
-                rows = DailyCount.objects.filter(day=day, name=name)
-                rows.update(count=F("count") + number, counted_at=now)
+                days = DailyCount.objects.filter(day=day, name=name)
+                days.update(count=F("count") + number, counted_at=now)
     except BaseException:
         with _lock:
             _pending.update(counted)
+            _uses.update(used)
         raise
 
 
 def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> None:
     """What a thread in the background does every few seconds: store the tallies, count the stock when it is time."""
     now = now or timezone.now()
-    if _pending:
+    if _pending or _uses:
         flush(now=now)
     for model in models:
         if _is_large(model) and _claim(model, now=now):

@@ -30,6 +30,9 @@ CLAIM = timedelta(minutes=10)
 # An expiry that everybody slept through is told of for so long.
 LATE = timedelta(days=30)
 WEBHOOK_SECONDS = 10
+# What failed is tried again by every run; what no run has tried for so long is history.
+LATELY = timedelta(days=7)
+MANY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ def notify(now: datetime) -> Outcome:
             if notice is not None:
                 _deliver(notice, partial(send, expiry, now), outcome, now=now)
     return outcome
+
+
+def failed(*, now: datetime) -> int:
+    """How many notices could not be delivered lately, at most `MANY`. What was delivered later counts no more."""
+    return Notice.objects.filter(~Q(failure=""), claimed_at__gt=now - LATELY).order_by()[:MANY].count()
 
 
 def channels(expiry: Expiry) -> dict[str, Callable[[Expiry, datetime], None]]:

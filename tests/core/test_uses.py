@@ -1,0 +1,122 @@
+"""Uses of credentials: counted in memory without a write for each request, stored soon, lost to nothing but a kill."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from config import gunicorn
+from tests.factories import NamedTokenFactory, PublisherFactory, secret_of, value_of
+from tokens import services
+from tokens.core import lifecycle
+from tokens.core.operations import counters
+from tokens.models import DailyCount, NamedToken
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def uses(row):
+    return type(row).objects.get(pk=row.pk).use_count
+
+
+def test_counts_every_use_of_a_named_token_and_of_nobody_else(api):
+    token, other = NamedTokenFactory(), NamedTokenFactory()
+    for _ in range(3):
+        assert api.call("GET", "/_/token", bearer=value_of(token)).status_code == 200
+    assert api.call("POST", "/introspect", {"token": "x"}, bearer=value_of(token)).status_code == 200
+    counters.flush()
+    assert (uses(token), uses(other)) == (4, 0)
+
+
+def test_counts_every_use_of_a_publisher(api):
+    publisher = PublisherFactory()
+    for _ in range(3):
+        assert api.call("GET", "/token", headers={"X-PUB-KEY": secret_of(publisher)}).status_code == 200
+    counters.flush()
+    assert uses(publisher) == 3
+
+
+def test_counts_uses_of_the_secret_that_was_rotated_out(api, actor):
+    token = NamedTokenFactory()
+    old = value_of(token)
+    fresh = services.rotate(token.name, actor=actor).secret
+    for value in (old, fresh, fresh):
+        assert api.call("GET", "/_/token", bearer=value).status_code == 200
+    counters.flush()
+    assert uses(token) == 3
+
+
+def test_counts_no_use_that_was_refused(api):
+    token = NamedTokenFactory(is_active=False)
+    assert api.call("GET", "/_/token", bearer=value_of(token)).status_code == 401
+    assert not counters._uses
+
+
+def test_writes_nothing_for_a_use(api):
+    bearer = value_of(NamedTokenFactory(last_used_at=timezone.now()))
+    with CaptureQueriesContext(connection) as captured:
+        api.call("GET", "/_/token", bearer=bearer)
+    assert [query["sql"] for query in captured if not query["sql"].startswith("SELECT")] == []
+
+
+def test_stores_with_one_statement_for_each_credential():
+    first, second = NamedTokenFactory(), PublisherFactory()
+    for row in (first, second, first, first):
+        lifecycle.note_use(row, now=NOW)
+    with CaptureQueriesContext(connection) as captured:
+        counters.flush()
+    assert len([query for query in captured if query["sql"].startswith("UPDATE")]) == 2
+    assert (uses(first), uses(second)) == (3, 1)
+
+
+def test_adds_to_what_other_processes_have_stored():
+    token = NamedTokenFactory(use_count=40)
+    counters.count_use(token)
+    NamedToken.objects.update(use_count=41)
+    counters.flush()
+    assert uses(token) == 42
+
+
+def test_stores_a_use_once(api):
+    token = NamedTokenFactory()
+    counters.count_use(token)
+    counters.flush()
+    counters.flush()
+    assert uses(token) == 1
+
+
+def test_forgets_no_use_that_could_not_be_stored(monkeypatch):
+    token, publisher = NamedTokenFactory(), PublisherFactory()
+    counters.count_use(token), counters.count_use(publisher)
+
+    def fail(**_):
+        counters.count_use(publisher)  # somebody uses it meanwhile
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NamedToken._default_manager, "filter", fail)
+        with pytest.raises(OperationalError):
+            counters.flush()
+    assert (uses(token), uses(publisher)) == (0, 0)
+    counters.flush()
+    assert (uses(token), uses(publisher)) == (1, 2)
+
+
+def test_is_stored_by_the_thread_in_the_background():
+    token = NamedTokenFactory()
+    counters.count_use(token)
+    counters.tick([])
+    assert uses(token) == 1
+    assert not DailyCount.objects.exists()
+
+
+def test_is_stored_by_a_worker_that_ends():
+    token = NamedTokenFactory()
+    counters.count_use(token)
+    gunicorn.worker_exit(SimpleNamespace(), SimpleNamespace())
+    assert uses(token) == 1

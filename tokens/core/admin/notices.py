@@ -1,0 +1,158 @@
+"""The admin of the notices that `notify_expiring` sends, read-only: what was sent, and what could not be delivered."""
+
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from tokens.core import kinds
+from tokens.core.admin.events import documented, linked, url_of
+from tokens.core.admin.listing import moment
+from tokens.core.admin.overview import register_warning
+from tokens.core.admin.registry import ListAdmin
+from tokens.core.models import Notice
+from tokens.core.operations import notices
+
+CHANNELS = {"mail": "Mail", "webhook": "Webhook"}
+
+
+class OutcomeFilter(SimpleListFilter):
+    """Notices by what became of them."""
+
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Delivered or not."""
+        return [("failed", "Failed"), ("sent", "Sent")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """The notices that were chosen."""
+        if self.value() == "failed":
+            return queryset.exclude(failure="")
+        return queryset.filter(sent_at__isnull=False) if self.value() == "sent" else queryset
+
+
+class WayFilter(SimpleListFilter):
+    """Notices by the way that they went."""
+
+    title = "way"
+    parameter_name = "channel"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The ways."""
+        return list(CHANNELS.items())
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """The notices that went the chosen way."""
+        return queryset.filter(channel=self.value()) if self.value() in CHANNELS else queryset
+
+
+class NoticeAdmin(ListAdmin):
+    """Notices, read-only."""
+
+    icon = "outgoing_mail"
+    list_display = ("shown_credential", "shown_outcome", "shown_way", "shown_stage", "shown_expiry", "shown_moment")
+    list_filter = (OutcomeFilter, WayFilter)
+    sortable_by = ()
+    documents: Any = staticmethod(documented)
+    fields = (*list_display, "shown_failure")
+    readonly_fields = fields
+
+    @display(description="Credential")
+    def shown_credential(self, notice: Any) -> SafeString | str:
+        """What is about to expire, with the way there."""
+        row = notice.credential if hasattr(notice, "credential") else credentials([notice]).get(notice.pk)
+        words = str(row) if row is not None else f"{notice.kind.replace('_', ' ')} {notice.object_id}"
+        return linked(url_of(notice.kind, notice.object_id, site=self.admin_site), words)
+
+    @display(description="Outcome", label={"sent": "success", "failed": "danger", "being sent": "info"})
+    def shown_outcome(self, notice: Notice) -> str:
+        """Whether somebody was told."""
+        if notice.failure:
+            return "failed"
+        return "sent" if notice.sent_at else "being sent"
+
+    @display(description="Failure")
+    def shown_failure(self, notice: Notice) -> str:
+        """Why it was not delivered, as the mail server or the webhook made it known."""
+        return notice.failure or "-"
+
+    @display(description="Way")
+    def shown_way(self, notice: Notice) -> str:
+        """By mail or webhook."""
+        return CHANNELS.get(notice.channel, notice.channel)
+
+    @display(description="Sent ahead")
+    def shown_stage(self, notice: Notice) -> str:
+        """How long before the end."""
+        return f"{notice.days} day{'' if notice.days == 1 else 's'}"
+
+    @display(description="Expires")
+    def shown_expiry(self, notice: Notice) -> SafeString | str:
+        """When the credential ends, as the notice says."""
+        return moment(notice.expires_at, never="")
+
+    @display(description="Tried")
+    def shown_moment(self, notice: Notice) -> SafeString | str:
+        """When it was sent, or last tried."""
+        return moment(notice.sent_at or notice.claimed_at, never="")
+
+    def badge(self, request: HttpRequest) -> int:
+        """How many could not be delivered lately."""
+        return notices.failed(now=timezone.now())
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list, its credentials fetched together."""
+        page = super().get_changelist_instance(request)
+        found = credentials(page.result_list)
+        for notice in page.result_list:
+            notice.credential = found.get(notice.pk)
+        return page
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Runs of `notify_expiring` write them, nobody else."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Notice | None = None) -> bool:
+        """What was sent stays sent."""
+        return False
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """One notice."""
+        return super().change_view(request, object_id, form_url, {"title": "Notice", **(extra_context or {})})
+
+
+def credentials(listed: Any) -> dict[int, Any]:
+    """The credentials that notices are about, by the id of the notice, with one query for each kind."""
+    models = {kind.name: kind.model for kind in kinds.all_kinds()}
+    found: dict[int, Any] = {}
+    for name in sorted({notice.kind for notice in listed}):
+        model = models.get(name)
+        ids = {notice.object_id for notice in listed if notice.kind == name and notice.object_id.isdecimal()}
+        rows = model._default_manager.in_bulk(map(int, ids)) if model is not None else {}
+        found |= {
+            notice.pk: rows.get(int(notice.object_id))
+            for notice in listed
+            if notice.kind == name and notice.object_id in ids
+        }
+    return found
+
+
+@register_warning
+def undelivered(request: HttpRequest) -> SafeString | str:
+    """Somebody was not told that a credential expires."""
+    if not request.user.has_perm("tokens.view_notice"):
+        return ""
+    number = notices.failed(now=timezone.now())
+    if not number:
+        return ""
+    url = f"{reverse('admin:tokens_notice_changelist')}?outcome=failed"
+    many = f"{number} or more notices" if number == notices.MANY else f"{number} notice{'' if number == 1 else 's'}"
+    sentence = "{} that credentials are about to expire could not be delivered. <a href='{}'>See which and why</a>"
+    return format_html(sentence, many, url)
