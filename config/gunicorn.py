@@ -70,10 +70,12 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Have the revocation snapshot before the first request asks for it."""
+    """Let no request wait for a silent database, and have the revocation snapshot before the first asks for it."""
     from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
     from tokens.core.operations import metrics  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.postgresql import patience  # noqa: PLC0415 — not before the application is loaded
 
+    patience.limit()
     revocations.snapshot.start()
     metrics.start_sampling()
 

@@ -29,14 +29,33 @@ class Cluster:
         """End it in order, but without waiting for clients."""
         self._control("-m", "fast", "-w", "stop")
 
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """All its processes, the first of all first."""
+        parent = psutil.Process(self._server.get_pid())
+        return [parent, *parent.children(recursive=True)]
+
     def kill(self) -> None:
         """End all its processes with `kill -9`."""
-        parent = psutil.Process(self._server.get_pid())
-        processes = [parent, *parent.children(recursive=True)]
+        processes = self.processes
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(processes, timeout=10)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have all its processes stand still meanwhile: it takes connections and statements, and answers none."""
+        processes = self.processes
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        try:
+            yield
+        finally:
+            for process in self.processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def start(self) -> None:
         """Start it again where it was."""

@@ -2,7 +2,8 @@
 
 Django's pool makes each request wait until its time is up while the server is away, so that a handful of them block
 every thread, those included that could refresh tokens without a database. And after a restart of the server it hands
-out the connections that broke meanwhile, one failed request each. This asks neither of a request.
+out the connections that broke meanwhile, one failed request each. A server that is there but does not answer keeps
+a request for ever. This asks none of it of a request.
 """
 
 import select
@@ -10,14 +11,22 @@ import threading
 import time
 from typing import Any, Self
 
+import psycopg
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 from django.db.utils import OperationalError
+from psycopg.abc import RV, PQGen
+from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool
+
+from tokens.core.postgresql import patience
 
 # How long a failed attempt to connect speaks for all others, and how long one that is under way does.
 AWAY_SECONDS, TRYING_SECONDS = 0.5, 2.0
 # How long a migration waits for a table: every request that needs the table waits behind it meanwhile.
 LOCK_MILLISECONDS = 800
+# How soon a server that was away has to answer an empty statement to be taken for one that is back.
+TRIAL_SECONDS = 0.5
 
 
 class Gate:
@@ -27,16 +36,21 @@ class Gate:
         self._closed_until = 0.0
         self._lock = threading.Lock()
 
-    def enter(self) -> None:
-        """Raise `OperationalError` while closed; afterwards let one in, who opens the gate or closes it again."""
+    def enter(self) -> bool:
+        """Raise `OperationalError` while closed; afterwards let one in, who opens the gate or closes it again.
+
+        Returns whether this is the one who finds out.
+        """
         if not self._closed_until:
-            return
+            return False
         now = time.monotonic()
         with self._lock:
             if now < self._closed_until:
                 raise OperationalError("The database was away a moment ago.")
             if self._closed_until:
                 self._closed_until = now + TRYING_SECONDS
+                return True
+        return False
 
     def close(self) -> None:
         """Note a failure."""
@@ -64,25 +78,67 @@ class SchemaEditor(DatabaseSchemaEditor):
         self.execute(f"SET LOCAL lock_timeout = '{LOCK_MILLISECONDS}ms'")
 
 
+class Connection(psycopg.Connection[Any]):
+    """A connection that waits as long as `patience` says. After that it is closed, and what it was asked is undone.
+
+    (Or done, if that was a COMMIT: nobody can tell. Whoever asked is told that it failed.)
+    """
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """The answer. Raises `OperationalError` when it does not come."""
+        try:
+            return super().wait(gen, interval=interval, timeout=timeout or patience.patience.seconds)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        """Have the server end the statement, which may wait for a lock there; close the gate if nobody listens."""
+        try:
+            self.cancel_safe(timeout=patience.CANCEL_SECONDS)
+        except psycopg.Error:
+            gate.close()
+        self.pgconn.finish()
+
+
 class DatabaseWrapper(PostgresWrapper):
     """A connection that comes from the pool alive, or not at all and at once."""
 
     SchemaEditorClass = SchemaEditor
 
+    def __init__(self, settings_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(settings_dict, *args, **kwargs)
+        pool = settings_dict["OPTIONS"].get("pool")
+        if pool:
+            pool["connection_class"] = Connection
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that the server has not ended. Raises `OperationalError`."""
-        gate.enter()
+        is_trial = gate.enter()
         try:
             connection = super().get_new_connection(conn_params)
             while self.pool is not None and has_ended(connection):
                 connection.close()
                 self.pool.putconn(connection)
                 connection = super().get_new_connection(conn_params)
+            if is_trial:
+                self._try(connection)
+                gate.open()
         except self.Database.OperationalError:
             gate.close()
             raise
-        gate.open()
         return connection
+
+    def _try(self, connection: Any) -> None:
+        """Have the server answer; one that was stopped has hung up on nobody. Raises `OperationalError`."""
+        try:
+            with patience.of(TRIAL_SECONDS):
+                ConnectionPool.check_connection(connection)
+        except self.Database.OperationalError:
+            if self.pool is not None:
+                self.pool.putconn(connection)
+            raise
 
 
 def has_ended(connection: Any) -> bool:
