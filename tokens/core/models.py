@@ -323,7 +323,7 @@ class Notice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.object_id}: {self.days} days, {self.channel}"
+        return f"{self.kind.replace('_', ' ')} {self.object_id}, {self.days} days ahead by {self.channel}"
 
 
 class AuditEvent(models.Model):
@@ -359,7 +359,8 @@ class AuditEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.object_label}"
+        _, subject, verb = self.action.split(":", 2)
+        return f"{subject} {verb}: {self.object_label}".replace("_", " ")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert the event; a stored event is never changed."""
