@@ -166,7 +166,7 @@ class ApiKeyAdmin(CredentialAdmin):
     search_fields = ("name", "preview", "owner__edi_id", "owner__email", "owner__common_name")
     search_help_text = "Begins with: name, key, owner"
     fields = ("name", "owner", "group", "starts_at", "expires_at", "is_active", "allowed_networks")
-    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
+    facts = ("labelled_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ("owner", "group")
     autocomplete_fields = ("owner", "group")
 

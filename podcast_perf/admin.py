@@ -48,7 +48,7 @@ class PublisherAdmin(CredentialAdmin):
     search_fields = ("name", "preview")
     search_help_text = "Begins with: name, key"
     fields = ("name", "existing_key", "is_active", "starts_at", "expires_at", "allowed_networks")
-    facts = ("shown_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
+    facts = ("labelled_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ()
 
     def get_fields(self, request: HttpRequest, obj: Publisher | None = None) -> Any:
@@ -122,7 +122,7 @@ class PerformanceTokenAdmin(CredentialAdmin):
     search_fields = ("serial",)
     search_help_text = "Begins with: s"
     fields = ("hours", "admin")
-    facts = ("serial", "shown_state", "shown_role", "duration", "shown_owner", "shown_created", "shown_expiry")
+    facts = ("serial", "labelled_state", "shown_role", "duration", "shown_owner", "shown_created", "shown_expiry")
 
     @display(description="For", label={"admin": "primary", "listener": "info"})
     def shown_role(self, row: PerformanceToken) -> str:

@@ -8,7 +8,11 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import display
@@ -18,7 +22,9 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from tokens import operators, services
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.events import AuditEventAdmin
+from tokens.core.admin.listing import moment
 from tokens.core.admin.notices import NoticeAdmin
+from tokens.core.admin.registry import adding
 from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, operator
 from tokens.core.errors import RegistryError
 from tokens.models import AuditEvent, NamedToken, Notice, Operator, OperatorPolicy
@@ -39,7 +45,7 @@ class NamedTokenAdmin(CredentialAdmin):
     search_fields = ("name",)
     search_help_text = "Begins with: name"
     fields = ("name", "can_write", "is_active", "expires_at", "allowed_networks")
-    facts = ("shown_state", "shown_created", "shown_use", "shown_count", "shown_rotation")
+    facts = ("labelled_state", "shown_created", "shown_use", "shown_count", "shown_rotation")
 
     @display(description="May", label={"read and write": "primary", "read": "info"})
     def shown_writing(self, row: NamedToken) -> str:
@@ -69,6 +75,7 @@ WORDS = {
     "is_active": ("May sign in", "Switch this off when somebody leaves."),
     "is_superuser": ("Superuser", "May do everything, and manages operators."),
     "groups": ("Roles", ""),
+    "email": ("E-mail", ""),
 }
 
 
@@ -116,12 +123,14 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = (PolicyInline,)
-    list_display = ("username", "is_active", "is_superuser", "shown_roles", "shown_factor", "last_login")
+    list_display = ("username", "may_sign_in", "shown_roles", "shown_factor", "shown_sign_in")
     list_filter = ("is_active", "is_superuser", "groups")
     search_fields = ("username", "email")
+    search_help_text = "Name or e-mail"
+    sortable_by = ()
     filter_horizontal = ()
     fieldsets = (
-        (None, {"fields": ("username", "password", "email")}),
+        (None, {"fields": ("username", "email", "shown_password")}),
         (
             "May",
             {
@@ -130,11 +139,32 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
                 "locks and reads the audit log. Superusers do all of it and manage operators.",
             },
         ),
-        ("Signing in", {"fields": ("shown_factor", "last_login")}),
+        ("Signing in", {"fields": ("shown_factor", "shown_codes", "shown_sign_in")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
-    readonly_fields = ("shown_factor", "last_login")
+    readonly_fields = ("shown_password", "shown_factor", "shown_codes", "shown_sign_in")
     actions = ("forget_second_factor",)
+
+    @display(description="May sign in", boolean=True)
+    def may_sign_in(self, row: Operator) -> bool:
+        """Whether the registry knows them still."""
+        return row.is_active
+
+    @display(description="Password")
+    def shown_password(self, row: Operator) -> SafeString:
+        """The way to set another one."""
+        url = reverse("admin:auth_user_password_change", args=[row.pk])
+        return format_html('<a href="{}" class="r-link">Set another password</a>', url)
+
+    @display(description="Recovery codes left")
+    def shown_codes(self, row: Operator) -> str:
+        """How many codes they have for a lost phone."""
+        return str(row.recovery_codes_left)
+
+    @display(description="Last sign-in")
+    def shown_sign_in(self, row: Operator) -> SafeString | str:
+        """When they were here."""
+        return moment(row.last_login, never="never")
 
     @display(description="Roles")
     def shown_roles(self, row: Operator) -> str:
@@ -176,8 +206,18 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """The form, in the operators' words."""
-        title = "Operator" if object_id else self.add_words
-        return super().changeform_view(request, object_id, form_url, {"title": title, **(extra_context or {})})
+        context = {"title": "Operator"} if object_id else adding(self.add_words)
+        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """To the new operator, who may do nothing yet."""
+        messages.success(request, f"Added {obj}, who may do nothing yet. Say below what they may.")
+        return redirect("admin:tokens_operator_change", obj.pk)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Back to the operator."""
+        messages.success(request, f"Saved {obj}.")
+        return redirect("admin:tokens_operator_change", obj.pk)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The list."""

@@ -4,13 +4,25 @@ import uuid
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
+from django_otp.models import Device, ThrottlingMixin
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from tokens.core.models import AuditEvent, DailyCount, Notice, Recorded, RotatableCredential, no_controls, prefix_index
+from tokens.core.models import (
+    AuditEvent,
+    DailyCount,
+    Notice,
+    Recorded,
+    RotatableCredential,
+    digest,
+    is_same,
+    no_controls,
+    prefix_index,
+)
 
-__all__ = ["AuditEvent", "DailyCount", "NamedToken", "Notice", "Operator", "OperatorPolicy"]
+__all__ = ["AuditEvent", "DailyCount", "NamedToken", "Notice", "Operator", "OperatorPolicy", "RecoveryCodes"]
 
 
 ISSUER = "token"
@@ -64,7 +76,7 @@ class Operator(Recorded, User):
     kind = "operator"
     audit_fields: ClassVar[tuple[str, ...]] = (
         *("username", "is_active", "is_staff", "is_superuser", "roles"),
-        *("has_second_factor", "must_have_second_factor"),
+        *("has_second_factor", "must_have_second_factor", "recovery_codes_left"),
     )
 
     class Meta:
@@ -83,9 +95,54 @@ class Operator(Recorded, User):
         return bool(TOTPDevice.objects.filter(user_id=self.pk, confirmed=True).exists())
 
     @property
+    def recovery_codes_left(self) -> int:
+        """How many recovery codes this operator can still use."""
+        return sum(map(len, RecoveryCodes.objects.filter(user_id=self.pk).values_list("digests", flat=True)))
+
+    @property
     def must_have_second_factor(self) -> bool:
         """Whether a superuser demands the second factor of this operator."""
         return OperatorPolicy.objects.filter(user_id=self.pk, must_have_second_factor=True).exists()
+
+
+class RecoveryCodes(ThrottlingMixin, Device):
+    """The recovery codes of an operator: each is good once, in place of the phone that gives the second factor.
+
+    The library's own kind of it keeps the codes themselves; of these a dump of the database gives digests.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    digests = models.JSONField(default=list, editable=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{len(self.digests)} recovery codes of {self.user}"
+
+    def get_throttle_factor(self) -> int:
+        """The seconds that the first mistake costs, doubled by each that follows: as many as one with the phone."""
+        return int(getattr(settings, "OTP_TOTP_THROTTLE_FACTOR", 1))
+
+    def verify_token(self, token: str) -> bool:
+        """Whether `token` is one of the codes, which then is good no more. The row must be locked."""
+        is_allowed, _ = self.verify_is_allowed()
+        if not is_allowed:
+            return False
+        presented = digest(plain_code(token))
+        left = [stored for stored in self.digests if not is_same(stored, presented)]
+        if len(left) == len(self.digests):
+            self.throttle_increment()
+            return False
+        self.digests = left
+        self.throttle_reset(commit=False)
+        self.save()
+        return True
+
+
+def plain_code(typed: str) -> str:
+    """A recovery code as it counts, however somebody has spaced it."""
+    return typed.replace("-", "").replace(" ", "").lower()
 
 
 class OperatorPolicy(models.Model):

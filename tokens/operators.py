@@ -1,5 +1,7 @@
 """The verbs of operators: signing in, the second factor, and what superusers change. Each with its audit event."""
 
+import base64
+import secrets
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +13,7 @@ from tokens.core import audit
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, NotFound
 from tokens.core.models import digest
-from tokens.models import Operator, OperatorPolicy
+from tokens.models import Operator, OperatorPolicy, RecoveryCodes, plain_code
 
 
 class Action(audit.Action):
@@ -23,6 +25,11 @@ class Action(audit.Action):
     CHANGE_PASSWORD = "tokens:operator:change_password"  # noqa: S105 — a name
     SWITCH_ON_SECOND_FACTOR = "tokens:operator:switch_on_second_factor"
     SWITCH_OFF_SECOND_FACTOR = "tokens:operator:switch_off_second_factor"
+    MAKE_RECOVERY_CODES = "tokens:operator:make_recovery_codes"
+    USE_RECOVERY_CODE = "tokens:operator:use_recovery_code"
+
+
+RECOVERY_CODES = 10
 
 
 def with_first_password() -> Operator | None:
@@ -73,16 +80,20 @@ def pending_device(row: Operator) -> TOTPDevice:
     return device
 
 
-def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> TOTPDevice:
-    """Take the pending device into use if `code` comes from it. Raises `Invalid`."""
+def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> tuple[TOTPDevice, list[str]]:
+    """Take the pending device into use if `code` comes from it; also give, this once, recovery codes.
+
+    Raises `Invalid`.
+    """
     with transaction.atomic():
         before = audit.snapshot(row)
         device = pending_device(row)
         if device.verify_token(code):
             device.confirmed = True
             device.save(update_fields=["confirmed"])
+            codes = _fresh_codes(row)
             audit.record(Action.SWITCH_ON_SECOND_FACTOR, row, actor=actor, before=before)
-            return device
+            return device, codes
     raise Invalid("code", "That code is not right, or it is too old.")
 
 
@@ -93,4 +104,49 @@ def switch_off_second_factor(row: Operator, *, actor: Actor) -> None:
             raise Forbidden("A second factor is demanded of you.")
         before = audit.snapshot(row)
         TOTPDevice.objects.filter(user_id=row.pk).delete()
+        RecoveryCodes.objects.filter(user_id=row.pk).delete()
         record(Action.SWITCH_OFF_SECOND_FACTOR, row.pk, actor=actor, before=before)
+
+
+def make_recovery_codes(row: Operator, *, actor: Actor) -> list[str]:
+    """Fresh recovery codes, shown this once; those of before end. Raises `Forbidden` without a second factor."""
+    with transaction.atomic():
+        if not row.has_second_factor:
+            raise Forbidden("There is no second factor that could be lost.")
+        codes = _fresh_codes(row)
+        audit.record(Action.MAKE_RECOVERY_CODES, row, actor=actor)
+    return codes
+
+
+def verify_code(row: Operator, code: str) -> TOTPDevice | None:
+    """The device that shows `code` now; None for a wrong code, and for any while mistakes are being waited off."""
+    with transaction.atomic():
+        devices = TOTPDevice.objects.filter(user_id=row.pk, confirmed=True).select_for_update()
+        return next((device for device in devices if device.verify_token(code)), None)
+
+
+def use_recovery_code(row: Operator, code: str, *, actor: Actor) -> RecoveryCodes | None:
+    """The recovery codes that `code` was one of, until now; None for a wrong code, as `verify_code` has it."""
+    with transaction.atomic():
+        before = audit.snapshot(row)
+        rows = RecoveryCodes.objects.filter(user_id=row.pk).select_for_update()
+        codes: RecoveryCodes | None = rows.first()
+        if codes is None or not codes.verify_token(code):
+            return None
+        audit.record(Action.USE_RECOVERY_CODE, row, actor=actor, before=before)
+        return codes
+
+
+def fresh_code() -> str:
+    """A recovery code: 80 random bits, in letters and digits that nobody takes for one another."""
+    text = base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    return "-".join(text[begin : begin + 4] for begin in range(0, len(text), 4))
+
+
+def _fresh_codes(row: Operator) -> list[str]:
+    codes = [fresh_code() for _ in range(RECOVERY_CODES)]
+    # The row stays: whoever signed in with one of the old codes goes on.
+    RecoveryCodes.objects.update_or_create(
+        user_id=row.pk, defaults={"name": "recovery codes", "digests": [digest(plain_code(code)) for code in codes]}
+    )
+    return codes

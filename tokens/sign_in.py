@@ -26,6 +26,7 @@ from tokens import operators
 from tokens.core.admin.overview import register_warning
 from tokens.core.admin.verbs import operator
 from tokens.core.errors import RegistryError
+from tokens.models import RecoveryCodes
 
 
 class CodeForm(forms.Form):
@@ -43,6 +44,19 @@ class CodeForm(forms.Form):
     def clean_code(self) -> str:
         """The digits."""
         return str(self.cleaned_data["code"]).replace(" ", "")
+
+
+class RecoveryForm(forms.Form):
+    """One of the codes that were shown when the second factor was switched on."""
+
+    recovery_code = forms.RegexField(
+        r"\A[A-Za-z2-7]{4}([ -]?[A-Za-z2-7]{4}){3}\Z",
+        label="Recovery code",
+        error_messages={"invalid": "A recovery code looks like abcd-efgh-ijkl-mnop."},
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
 
 
 class SecondFactorMiddleware:
@@ -73,19 +87,39 @@ def is_unverified(request: HttpRequest) -> bool:
 
 @never_cache
 def ask_code(request: HttpRequest) -> HttpResponse:
-    """Ask for the code of the second factor."""
-    form = CodeForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        device = django_otp.match_token(request.user, form.cleaned_data["code"])
-        if device is not None:
-            django_otp.login(request, device)
-            request.session.cycle_key()
-            following = request.GET.get("next", "")
-            is_ours = url_has_allowed_host_and_scheme(following, allowed_hosts=None)
-            return HttpResponseRedirect(following if is_ours else reverse("admin:index"))
-        form.add_error("code", "That code is not right, or it is too old. After several mistakes wait a little.")
-    context = {**admin.site.each_context(request), "title": "Second factor", "form": form}
+    """Ask for the code of the second factor, or for a recovery code in its place."""
+    has_recovery_code = "recovery_code" in request.POST
+    form = CodeForm(None if has_recovery_code else request.POST or None)
+    recovery = RecoveryForm(request.POST if has_recovery_code else None)
+    device = None
+    if recovery.is_valid():
+        device = recovered(request, recovery)
+    elif form.is_valid():
+        device = operators.verify_code(operators.named(request.user.get_username()), form.cleaned_data["code"])
+        if device is None:
+            form.add_error("code", "That code is not right, or it is too old. After several mistakes wait a little.")
+    if device is not None:
+        django_otp.login(request, device)
+        request.session.cycle_key()
+        following = request.GET.get("next", "")
+        is_ours = url_has_allowed_host_and_scheme(following, allowed_hosts=None)
+        return HttpResponseRedirect(following if is_ours else reverse("admin:index"))
+    context = {**admin.site.each_context(request), "title": "Second factor", "form": form, "recovery": recovery}
     return TemplateResponse(request, "admin/registry/code.html", context)
+
+
+def recovered(request: HttpRequest, form: RecoveryForm) -> RecoveryCodes | None:
+    """The recovery codes that the one in `form` belonged to, with a word about how many are left."""
+    row = operators.named(request.user.get_username())
+    codes = operators.use_recovery_code(row, form.cleaned_data["recovery_code"], actor=operator(request))
+    if codes is None:
+        form.add_error(
+            "recovery_code", "That code is not right, or it was used before. After several mistakes wait a little."
+        )
+    else:
+        left = f"{len(codes.digests)} recovery codes are left"
+        messages.warning(request, f"{left}. If your phone is lost, switch the second factor off and on again.")
+    return codes
 
 
 @never_cache
@@ -99,20 +133,30 @@ def second_factor(request: HttpRequest) -> HttpResponse:
                 operators.switch_off_second_factor(row, actor=operator(request))
                 messages.success(request, "The second factor is off.")
                 return redirect("second_factor")
+            if "codes" in request.POST:
+                return shown_codes(request, operators.make_recovery_codes(row, actor=operator(request)))
             form = CodeForm(request.POST)
             if not row.has_second_factor and form.is_valid():
-                device = operators.switch_on_second_factor(row, form.cleaned_data["code"], actor=operator(request))
+                code = form.cleaned_data["code"]
+                device, codes = operators.switch_on_second_factor(row, code, actor=operator(request))
                 django_otp.login(request, device)
                 messages.success(request, "The second factor is on: from now on signing in asks for a code.")
-                return redirect("second_factor")
+                return shown_codes(request, codes)
         except RegistryError as exc:
             messages.error(request, str(exc))
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Second factor", "form": form}
     context |= {"is_on": row.has_second_factor, "is_demanded": operators.must_have_second_factor(row)}
+    context["left"] = row.recovery_codes_left
     if not context["is_on"]:
         device = operators.pending_device(row)
         context |= {"picture": picture(device), "typed": base64.b32encode(device.bin_key).decode()}
     return TemplateResponse(request, "admin/registry/second_factor.html", context)
+
+
+def shown_codes(request: HttpRequest, codes: list[str]) -> HttpResponse:
+    """The page that shows recovery codes, once; it is gone when it is left or reloaded."""
+    context = {**admin.site.each_context(request), "title": "Recovery codes", "codes": codes}
+    return TemplateResponse(request, "admin/registry/recovery_codes.html", context)
 
 
 def picture(device: TOTPDevice) -> str:

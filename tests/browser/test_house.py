@@ -29,7 +29,7 @@ def mint(page: Page, house: str, name: str) -> str:
     page.goto(f"{house}/admin/tokens/namedtoken/")
     page.get_by_role("link", name="Mint a named token").click()
     page.get_by_label("Name", exact=False).first.fill(name)
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Mint", exact=True).click()
     return page.get_by_label("Secret", exact=True).input_value()
 
 

@@ -8,7 +8,6 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from config import gunicorn
 from tests.factories import NamedTokenFactory, PublisherFactory, secret_of, value_of
 from tokens import services
 from tokens.core import lifecycle
@@ -115,7 +114,10 @@ def test_is_stored_by_the_thread_in_the_background():
     assert not DailyCount.objects.exists()
 
 
-def test_is_stored_by_a_worker_that_ends():
+def test_is_stored_by_a_worker_that_ends(monkeypatch, tmp_path):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    from config import gunicorn  # noqa: PLC0415 — it names that folder for the whole process
+
     token = NamedTokenFactory()
     counters.count_use(token)
     gunicorn.worker_exit(SimpleNamespace(), SimpleNamespace())

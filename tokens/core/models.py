@@ -248,7 +248,7 @@ class RotatableCredential(Credential):
     previous_last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     allowed_networks = models.JSONField(default=list, blank=True, validators=[are_networks])
     # The default of the database lets processes of the release before insert rows during an upgrade.
-    use_count = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
+    use_count = models.BigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta(Credential.Meta):
         abstract = True
@@ -332,7 +332,7 @@ class Notice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.object_id}: {self.days} days, {self.channel}"
+        return f"{self.kind.replace('_', ' ')} {self.object_id}, {self.days} days ahead by {self.channel}"
 
 
 class AuditEvent(models.Model):
@@ -368,7 +368,8 @@ class AuditEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.object_label}"
+        _, subject, verb = self.action.split(":", 2)
+        return f"{subject} {verb}: {self.object_label}".replace("_", " ")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert the event; a stored event is never changed."""

@@ -1,6 +1,6 @@
-"""Find failed notices by an index; take back the permissions to write notices, which nobody ever needed."""
+"""Take back the permissions to write notices, which nobody ever needed."""
 
-from django.db import migrations, models
+from django.db import migrations
 
 STALE = ("add_notice", "change_notice", "delete_notice")
 
@@ -21,12 +21,6 @@ class Migration(migrations.Migration):
         migrations.AlterModelOptions(
             name="notice",
             options={"default_permissions": ("view",), "ordering": ["-id"]},
-        ),
-        migrations.AddIndex(
-            model_name="notice",
-            index=models.Index(
-                condition=models.Q(("failure", ""), _negated=True), fields=["claimed_at"], name="notice_failed"
-            ),
         ),
         migrations.RunPython(take_back, migrations.RunPython.noop),
     ]

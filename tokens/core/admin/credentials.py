@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
+from unfold.utils import display_for_label
 
 from tokens.core.admin.forms import NetworksField
 from tokens.core.admin.listing import ExpiryFilter, StateFilter, moment
@@ -32,7 +33,7 @@ class CredentialAdmin(RegistryAdmin):
     list_filter: ClassVar[Any] = (StateFilter, ExpiryFilter)
     sortable_by: Sequence[str] = ("name", "created_at", "shown_created")
     verbs: ClassVar[Sequence[Verb]] = (REVOKE,)
-    facts: Sequence[str] = ("shown_state", "shown_created")
+    facts: Sequence[str] = ("labelled_state", "shown_created")
     kept: Sequence[str] = ("name",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
@@ -53,7 +54,10 @@ class CredentialAdmin(RegistryAdmin):
                 required=False,
                 help_text="Where it may be used from, such as 192.0.2.0/24, 2001:db8::1. Empty: anywhere.",
             )
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name in {"starts_at", "expires_at"}:
+            field.help_text = "UTC"
+        return field
 
     def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
         """How many work now and will not any more."""
@@ -73,6 +77,11 @@ class CredentialAdmin(RegistryAdmin):
     def shown_state(self, row: Credential) -> State:
         """The state as a coloured label."""
         return row.state_at(timezone.now())
+
+    @display(description="State")
+    def labelled_state(self, row: Credential) -> SafeString:
+        """The same on the page of the row, where the theme shows words alone."""
+        return display_for_label(self.shown_state(row), "-", STATE_COLOURS)
 
     @display(description="Owner")
     def shown_owner(self, row: Credential) -> str:

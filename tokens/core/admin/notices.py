@@ -57,7 +57,7 @@ class NoticeAdmin(ListAdmin):
     """Notices, read-only."""
 
     icon = "outgoing_mail"
-    list_display = ("shown_credential", "shown_outcome", "shown_way", "shown_stage", "shown_expiry", "shown_moment")
+    list_display = ("shown_moment", "shown_outcome", "shown_credential", "shown_way", "shown_stage", "shown_expiry")
     list_filter = (OutcomeFilter, WayFilter)
     sortable_by = ()
     documents: Any = staticmethod(documented)

@@ -160,7 +160,7 @@ class RegistryAdmin(ListAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """The form, with the verbs above it and the timeline below; what a service refuses is a message."""
-        context = self._context_of(request, object_id) if object_id else {"title": self.add_words, "subtitle": None}
+        context = self._context_of(request, object_id) if object_id else adding(self.add_words)
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         try:
             return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -322,3 +322,8 @@ class RegistryAdmin(ListAdmin):
     def example(self, request: HttpRequest, secret: str) -> str:
         """A curl line that uses the secret."""
         return ""
+
+
+def adding(words: str) -> dict[str, Any]:
+    """The context of the form for a new row: `words` is its title, and begins with the verb that the button says."""
+    return {"title": words, "subtitle": None, "submit_words": words.partition(" ")[0]}

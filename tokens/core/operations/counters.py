@@ -1,9 +1,9 @@
 """Counts for the overview, none of which costs a scan where somebody waits.
 
 What leaves no row (an exchange, a refresh) is a `Tally`, counted in memory and stored once in a while by a thread of
-the process; so are the uses of credentials whose use writes nothing. What is there (usable, expired) is counted at once
-while a table is small, and by that thread, every `STOCK_SECONDS`, when it is large. What was minted on a finished day
-is counted once and stored.
+the process; so are the uses of credentials whose use writes nothing. What is there (usable, expired) is counted at
+once while a table is small, and by that thread, every `STOCK_SECONDS`, when it is large. What was minted on a finished
+day is counted once and stored.
 """
 
 import threading
