@@ -161,6 +161,7 @@ class ApiKey(RotatableCredential):
     preview = models.CharField(max_length=5, editable=False, db_index=True)
     owner = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="api_keys")
     group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="api_keys")
+    use_count = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)  # counted with the exchange
 
     class Meta(RotatableCredential.Meta):
         ordering = ["-id"]
