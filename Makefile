@@ -3,7 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all:
+PIP := -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all:
+INSTALL := $(BIN)/python $(PIP)
+# Nothing but what `make run` installs, for measuring.
+SERVED := $(VENV)-bench
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 
@@ -34,8 +37,9 @@ attack: $(VENV)/.development ## Try what attackers try, then every operation wit
 audit: $(VENV)/.development ## Look all pins up in OSV, a database of vulnerabilities (needs the network)
 	@$(BIN)/python -m tests.audit
 
-bench: $(VENV)/.development ## Measure how fast it is (BENCH="--db sqlite --rounds 3" for options)
-	@$(BIN)/python -m tests.bench $(BENCH)
+# The servers run on what `make run` installs: some libraries load more where they find more.
+bench: $(VENV)/.development $(SERVED)/.runtime ## Measure how fast it is (BENCH="--db sqlite --rounds 3" for options)
+	@$(BIN)/python -m tests.bench --python $(CURDIR)/$(SERVED)/bin/python $(BENCH)
 
 # Django's own checks see neither .env nor var/, but a first run in a folder that is deleted afterwards.
 screenshots: $(VENV)/.development ## Write the README's pictures with chromium, into docs/images
@@ -67,7 +71,7 @@ requirements: $(VENV)/.development ## Pin the newest releases that requirements.
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 
 clean: ## Delete the virtual environment, caches and coverage; keep .env and var/
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(SERVED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -80,6 +84,12 @@ $(BIN)/python:
 $(VENV)/.runtime: requirements.txt | $(BIN)/python
 	@echo "Installing $<"
 	@$(INSTALL) -r $<
+	@touch $@
+
+$(SERVED)/.runtime: requirements.txt | $(BIN)/python
+	@echo "Installing $< into $(SERVED)"
+	@$(PYTHON) -m venv --clear $(SERVED)
+	@$(SERVED)/bin/python $(PIP) -r $<
 	@touch $@
 
 $(VENV)/.development: requirements-dev.txt $(VENV)/.runtime

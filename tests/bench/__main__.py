@@ -168,6 +168,7 @@ class Bench:
 
     registry: Registry
     command: list[str]
+    python: str
     seconds: float
     queries: dict[str, int] = field(default_factory=dict)
 
@@ -232,14 +233,14 @@ class Bench:
     @contextmanager
     def serving(self, port: int) -> Iterator[Server]:
         """The registry's server."""
-        command = [part.format(port=port) for part in self.command]
+        command = [self.python, *(part.format(port=port) for part in self.command)]
         with serving(port, command, self.registry.environment, self.folder / "log") as server:
             yield server
 
     @contextmanager
     def serving_bare(self, port: int) -> Iterator[Server]:
         """The same gunicorn with the same options and a project that has nothing but one empty view."""
-        command = ["-m", "tests.bench.bare", str(port), str(WORKERS)]
+        command = [self.python, "-m", "tests.bench.bare", str(port), str(WORKERS)]
         with serving(port, command, self.registry.environment, self.folder / "log-bare") as server:
             yield server
 
@@ -301,6 +302,14 @@ def report(cases: list[Case], rounds: list[Round], queries: Mapping[str, int]) -
     return table
 
 
+def ours_answered(rounds: list[Round], seconds: float) -> float:
+    """How many requests the workers have answered."""
+    cases = [case for case in CASES if case.name not in {"crypto", "bare", "insert", "start"}]
+    return sum(
+        (measured[case.name].rate or 0) * seconds for measured in rounds for case in cases if case.name in measured
+    )
+
+
 def median(values: list[float | None]) -> float | None:
     """The median of the values there are."""
     there = [value for value in values if value is not None]
@@ -347,6 +356,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], choices=list(BY_NAME), metavar="CASE")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
     parser.add_argument("--serve", metavar="COMMAND", help="a server to measure instead; {port} stands for its port")
+    parser.add_argument("--python", metavar="PROGRAM", default=sys.executable, help="what runs the servers")
     options = parser.parse_args()
     cases, rounds, console = wanted(options.only), [], Console(width=160)
     command = shlex.split(options.serve) if options.serve else []
@@ -355,7 +365,7 @@ def main() -> None:
         made = registry.new(folder, stack.enter_context(database(options.db, folder)))
         made.environment["DJANGO_SETTINGS_MODULE"] = "tests.bench.settings"
         served = command or ["manage.py", "serve", "--bind", "127.0.0.1:{port}", "--workers", str(WORKERS)]
-        bench = Bench(made, served, options.seconds)
+        bench = Bench(made, served, options.python, options.seconds)
         bench.seed()
         ours = stack.enter_context(bench.serving(registry.free_port()))
         bare = stack.enter_context(bench.serving_bare(registry.free_port())) if BY_NAME["bare"] in cases else None
@@ -367,13 +377,17 @@ def main() -> None:
                 measured[case.name] = measure(bench, case, number, measured, ours, bare)
             rounds.append(measured)
             console.print(f"round {number + 1} of {options.rounds} is done", style="dim")
-        memory = [round(mib) for mib in ours.memory_mib()]
+        memory, answered = [round(mib) for mib in ours.memory_mib()], round(ours_answered(rounds, options.seconds))
     console.print(f"\n{machine()}; {options.db}; {WORKERS} workers; {options.rounds} rounds of {options.seconds:g} s")
     console.print(report(cases, rounds, bench.queries))
-    console.print(f"memory of the workers at the end: {memory} MiB")
+    console.print(f"memory of the workers after {answered:,} requests: {memory} MiB")
     if options.json:
         document: dict[str, Any] = {"machine": machine(), "db": options.db, "queries": bench.queries}
-        document |= {"memory_mib": memory, "rounds": [{k: asdict(v) for k, v in r.items()} for r in rounds]}
+        document |= {
+            "memory_mib": memory,
+            "answered": answered,
+            "rounds": [{k: asdict(v) for k, v in r.items()} for r in rounds],
+        }
         options.json.write_text(json.dumps(document, indent=2))
 
 

@@ -3,7 +3,6 @@
 import http.client
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,11 +45,11 @@ def _cpu_seconds(pid: int) -> float:
 
 @contextmanager
 def serving(port: int, command: list[str], environment: dict[str, str], log: Path) -> Iterator[Server]:
-    """Run `command`, a server on `port`, until the end of the context."""
+    """Run `command`, a program and its arguments that make a server on `port`, until the end of the context."""
     with log.open("ab") as file:
         begun = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 — the caller's own command
-            [sys.executable, *command], cwd=ROOT, env=environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL
+            command, cwd=ROOT, env=environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL
         )
     try:
         while not _answers(port):
