@@ -41,6 +41,8 @@ proc_name = "token-registry"
 # Two instances of one user would delete each other's.
 control_socket_disable = True
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1,::1"
+# gunicorn would take the path from headers of these names, which most proxies pass on from clients.
+forwarder_headers = ""
 limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 16384
