@@ -1,15 +1,24 @@
 """How gunicorn runs the server; `manage.py serve` names this file and adds address and number of workers."""
 
 import contextlib
+import importlib
 import os
+import re
 import shutil
 import socket
 import struct
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+# Chosen by gunicorn's own ways, which are read after this file.
+IS_GEVENT = re.search(r"(-k|--worker-class)[ =]?gevent", " ".join([os.environ.get("GUNICORN_CMD_ARGS", ""), *sys.argv]))
+if IS_GEVENT:
+    # Before anything of Django is loaded, which has one database connection for each thread: greenlets would share it.
+    importlib.import_module("gevent.monkey").patch_all()
+
+from django.conf import settings  # noqa: E402 — see above
 
 # Where all processes write what they count. It must be named before prometheus_client is imported.
 METRICS_DIR = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="registry-metrics-"))
@@ -32,6 +41,8 @@ proc_name = "token-registry"
 # Two instances of one user would delete each other's.
 control_socket_disable = True
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1,::1"
+# gunicorn would take the path from headers of these names, which most proxies pass on from clients.
+forwarder_headers = ""
 limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 16384
@@ -48,6 +59,12 @@ def when_ready(server: Any) -> None:
             # Whoever connects and says nothing costs no thread: the kernel keeps the connection until something comes.
             listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, BODY_TIMEOUT_SECONDS)
         print(f"Serving at {listener}", flush=True)  # noqa: T201 — the one line that a person waits for
+
+
+def pre_request(worker: Any, req: Any) -> None:
+    """Bound the wait for a body where gevent waits, which knows nothing of the listener's bound."""
+    if IS_GEVENT:
+        req.unreader.sock.settimeout(BODY_TIMEOUT_SECONDS)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from config.csp import POLICY
 from tokens.core.http import client_address
 from tokens.core.operations import exposition, health
 
@@ -62,10 +63,12 @@ def may_see_metrics(request: HttpRequest) -> bool:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404: a page for people, JSON for programs."""
-    if request.accepts("text/html"):
-        return render(request, "404.html", status=404)
-    return JsonResponse({"error": "There is nothing here."}, status=404)
+    """404: a page for people, JSON for programs. It comes through the short chain too, which adds no policy."""
+    if not request.accepts("text/html"):
+        return JsonResponse({"error": "There is nothing here."}, status=404)
+    response = render(request, "404.html", status=404)
+    response["Content-Security-Policy"] = POLICY
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -13,6 +13,7 @@ from tokens.core.errors import Forbidden, InvalidCredential
 
 # What a group's token says in place of an identity provider. A profile cannot have it as its identity.
 GROUP_IDP = "group"
+MAX_ROUNDING_SECONDS = 60  # the highest PASTA_TTL_ROUNDING_SECONDS
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME = 253_402_300_800  # seconds at which the year 9999 ends
 
@@ -125,11 +126,14 @@ def renewed_pasta_ttl(now: datetime, *, session_end: float) -> int:
     return pasta_ttl(now, session_end=session_end, step=settings.PASTA_TTL_ROUNDING_SECONDS)
 
 
-def pasta_issued_at(ttl: int) -> float:
-    """The earliest moment (seconds) at which a PASTA token that expires at `ttl` (milliseconds) can have been made."""
-    step = settings.PASTA_TTL_ROUNDING_SECONDS
-    is_rounded = step and ttl % (step * 1000) == 0
-    return ttl / 1000 - settings.EDI_TOKEN_HOURS * 3600 - (step if is_rounded else 0)
+def pasta_issued_at(ttl: int, *, hours: int) -> float:
+    """The earliest moment (seconds) at which a PASTA token that expires at `ttl` (milliseconds) can have been made.
+
+    `hours` is the longest that such a token was made for. It counts as rounded if it can have been, whatever the
+    setting says today.
+    """
+    is_rounded = ttl % 1000 == 0
+    return ttl / 1000 - hours * 3600 - (MAX_ROUNDING_SECONDS if is_rounded else 0)
 
 
 def check(claims: dict[str, Any], *, now: datetime) -> None:

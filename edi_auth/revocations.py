@@ -10,15 +10,18 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Self
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
+from django.utils import timezone
 
 from edi_auth.models import Group, Principal, Profile, edi_id_of
 from tokens.core import kinds
 from tokens.core.errors import Forbidden, Unavailable
+from tokens.core.models import DailyCount
 from tokens.core.operations import counters, health, metrics
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,8 @@ FIRST_SNAPSHOT_SECONDS = 2.0
 OLD_SECONDS = 60
 # How long a revocation may take from its time to its commit, waiting for a lock included.
 COMMIT_SECONDS = 10.0
+# Under which name the roll-up keeps `EDI_TOKEN_HOURS`, and for how long at most a token lasts and is remembered.
+TOKEN_HOURS, LONGEST = "edi_auth:token_hours", timedelta(days=33)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Snapshot:
     def __init__(self) -> None:
         self._revocations: Mapping[str, Revocation] = {}
         self._loaded_at: float | None = None
+        self._stored_hours = 0
+        self._noted: tuple[date, int] | None = None
         self.known_until = 0.0
         self._has_loaded = threading.Event()
         self._lock = threading.Lock()
@@ -71,10 +78,7 @@ class Snapshot:
         Raises `Forbidden` if not, and `Unavailable` while no snapshot could be read since the process began, or when
         the last one is older than `EDI_REVOCATION_MAX_AGE`.
         """
-        if self._loaded_at is None:
-            self.start()
-            if not self._has_loaded.wait(FIRST_SNAPSHOT_SECONDS):
-                raise Unavailable("The revocations are not known yet.")
+        self._wait()
         age, oldest = self.age(), settings.EDI_REVOCATION_MAX_AGE
         if oldest and (age is None or age > oldest):
             raise Unavailable("The revocations are not known well enough.")
@@ -85,6 +89,29 @@ class Snapshot:
             raise Forbidden("The profile is locked.")
         if issued_at < revocation.tokens_valid_after:
             raise Forbidden("The tokens of this profile were revoked.")
+
+    def longest_hours(self) -> int:
+        """The longest `EDI_TOKEN_HOURS` that a token which still lasts can have been made under.
+
+        A PASTA token tells when it ends and not when it was made. Were that reckoned with the setting of today, a
+        shorter one would make a token from before a revocation seem younger than that. Raises `Unavailable`.
+        """
+        self._wait()
+        return max(self._stored_hours, settings.EDI_TOKEN_HOURS)
+
+    def note_hours(self, *, now: datetime) -> None:
+        """Store, once a day, how long tokens last. Raises Django's database errors."""
+        noted = now.date(), settings.EDI_TOKEN_HOURS
+        if self._noted != noted:
+            counters.note_most(TOKEN_HOURS, settings.EDI_TOKEN_HOURS, now=now)
+            self._noted = noted
+
+    def _wait(self) -> None:
+        """Wait for the very first snapshot. Raises `Unavailable`."""
+        if self._loaded_at is None:
+            self.start()
+            if not self._has_loaded.wait(FIRST_SNAPSHOT_SECONDS):
+                raise Unavailable("The revocations are not known yet.")
 
     def age(self) -> float | None:
         """The seconds since the snapshot was read; None while there is none."""
@@ -97,6 +124,7 @@ class Snapshot:
         revocations = {row.edi_id: Revocation.of(row) for row in Group.objects.filter(is_ended)}
         for profile in Profile.objects.filter(is_ended):
             revocations[profile.edi_id] = revocations[edi_id_of(profile.uid)] = Revocation.of(profile)
+        self._stored_hours = _stored_hours(now=timezone.now())
         self._revocations = revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()
@@ -108,7 +136,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
-                _count()
+                _count(self)
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:
@@ -122,9 +150,16 @@ class Snapshot:
             time.sleep(settings.EDI_REVOCATION_SECONDS)
 
 
-def _count() -> None:
+def _stored_hours(*, now: datetime) -> int:
+    """The longest that a token was made for, of the days from which one can still last; 0 where nothing is stored."""
+    rows = DailyCount.objects.filter(name=TOKEN_HOURS, day__gte=now.date() - LONGEST).values_list("day", "count")
+    return max((hours for day, hours in rows if now.date() <= day + timedelta(days=1, hours=hours)), default=0)
+
+
+def _count(snapshot: Snapshot) -> None:
     """Store what this process has counted since the last time; what cannot be stored now is kept for the next."""
     try:
+        snapshot.note_hours(now=timezone.now())
         counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
     except Exception as exc:  # noqa: BLE001 — numbers of an overview never keep revocations from being renewed
         log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)

@@ -317,7 +317,7 @@ def mint_key(
     is_active: bool = True,
     starts_at: datetime | None = None,
     expires_at: datetime | None = None,
-    allowed_networks: Iterable[str] = (),
+    allowed_networks: list[str] | None = None,
     now: datetime | None = None,
 ) -> Minted[ApiKey]:
     """An API key of `owner`, or of `group` in the care of `owner`, valid from `starts_at` to `expires_at`.
@@ -338,7 +338,7 @@ def mint_key(
         is_active=is_active,
         starts_at=starts_at,
         expires_at=_allowed(starts_at, expires_at, now=now),
-        allowed_networks=list(allowed_networks),
+        allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
     taken = f"{owner} has a key named {name!r} already."
@@ -454,7 +454,8 @@ def verify_pasta(raw: str, now: datetime) -> Description:
     if token.ttl <= now.timestamp() * 1000 or token.system != settings.PASTA_SYSTEM:
         raise InvalidCredential("The PASTA token is not usable.")
     unknown_for = COMMIT_SECONDS + settings.EDI_REVOCATION_SECONDS  # a token renewed meanwhile seems too young
-    snapshot.check(edi_id_of(token.uid), claims.pasta_issued_at(token.ttl) - unknown_for)
+    issued_at = claims.pasta_issued_at(token.ttl, hours=snapshot.longest_hours())
+    snapshot.check(edi_id_of(token.uid), issued_at - unknown_for)
     shown = {"sub": token.uid, "iss": token.system, "exp": token.ttl // 1000, "scope": token.groups.replace("*", " ")}
     return Description(kind="pasta_token", token_type="PASTA", claims=shown)  # noqa: S106 — a type
 

@@ -4,7 +4,7 @@ import logging
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -204,7 +204,7 @@ def add_publisher(
     is_active: bool = True,
     starts_at: datetime | None = None,
     expires_at: datetime | None = None,
-    allowed_networks: Iterable[str] = (),
+    allowed_networks: list[str] | None = None,
     now: datetime | None = None,
 ) -> Minted[Publisher]:
     """A publisher and, this once, its key: `raw_key`, which it has already, or a fresh one.
@@ -222,7 +222,7 @@ def add_publisher(
         is_active=is_active,
         starts_at=starts_at,
         expires_at=_allowed(expires_at, now=now),
-        allowed_networks=list(allowed_networks),
+        allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
     taken = "There is a publisher of that name or key already."

@@ -1,7 +1,6 @@
 """The verbs of named tokens: mint, update, rotate, revoke, read back, verify. All that API, admin, commands call."""
 
 import uuid
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,7 +44,7 @@ def mint(
     expires_at: datetime | None = None,
     is_active: bool = True,
     can_write: bool = True,
-    allowed_networks: Iterable[str] = (),
+    allowed_networks: list[str] | None = None,
     now: datetime | None = None,
 ) -> Minted[NamedToken]:
     """Make the named token `name`, which must be free.
@@ -61,7 +60,7 @@ def mint(
         expires_at=_allowed(expires_at, now=now),
         is_active=is_active,
         can_write=can_write,
-        allowed_networks=list(allowed_networks),
+        allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
         updated_at=now,
     )

@@ -57,9 +57,12 @@ def test_does_nothing_with_other_methods(method):
     assert request(method, "/").status in {403, 405}
 
 
-def test_tells_people_that_there_is_nothing():
-    answer = request("GET", "/nowhere", **HTML)
+@pytest.mark.parametrize("path", ["/nowhere", "/adminx", "/api/nowhere"])
+def test_tells_people_that_there_is_nothing(path):
+    answer = request("GET", path, **HTML)
     assert answer.status == 404
+    (policy,) = answer.header("Content-Security-Policy")
+    assert policy.startswith("default-src 'none';")
     assert "There is nothing here" in answer.body.decode()
 
 

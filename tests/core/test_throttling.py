@@ -175,6 +175,22 @@ def test_knows_an_address_in_both_of_its_spellings():
     assert fail("/_/token", 1, at("::ffff:192.0.2.1")) == [429]
 
 
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("2001:db8:1:2::ffff", 429),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", 429),
+        ("2001:0DB8:0001:0002::1%eth0", 429),
+        ("2001:db8:1:3::1", 401),
+        ("2001:db8::1:2:0:0:1", 401),
+    ],
+)
+def test_takes_a_network_of_64_bits_for_one_client(address, status):
+    for number in range(LIMIT):
+        assert fail("/_/token", 1, at(f"2001:db8:1:2::{number:x}")) == [401]
+    assert fail("/_/token", 1, at(address)) == [status]
+
+
 @pytest.mark.parametrize("path", ["/auth/v1/ping", "/.well-known/jwks.json", "/auth/v1/public-key"])
 def test_answers_a_question_that_needs_no_credential_in_the_dialect_too(api, path):
     assert api.call("GET", path).status_code == 200

@@ -12,6 +12,7 @@ from edi_auth.revocations import Snapshot
 from tests.edi_auth.forge import NOW, REFRESH, SECONDS, UID, edi, edi_id, pasta
 from tests.factories import GroupFactory, ProfileFactory
 from tokens.core.errors import Forbidden, Unavailable
+from tokens.models import DailyCount
 
 
 class Threads:
@@ -56,7 +57,7 @@ def loop(monkeypatch):
             if not left:
                 raise Stop
 
-        monkeypatch.setattr(revocations, "_count", lambda: None)
+        monkeypatch.setattr(revocations, "_count", lambda snapshot: None)
         monkeypatch.setattr(revocations, "connection", fake)
         monkeypatch.setattr(revocations, "time", SimpleNamespace(sleep=pause, monotonic=lambda: 0.0))
         monkeypatch.setattr(Snapshot, "renew", lambda self: renew())
@@ -316,3 +317,58 @@ def test_answers_refreshes_at_any_age_where_the_settings_name_none(api, aged, se
 def test_knows_nothing_beyond_the_moment_it_was_begun(snapshot):
     snapshot.renew()
     assert snapshot.known_until <= SECONDS
+
+
+@pytest.mark.django_db
+def test_remembers_tokens_that_last_longer_than_those_of_today(snapshot, settings, time_machine):
+    time_machine.move_to(NOW, tick=False)
+    for settings.EDI_TOKEN_HOURS in (8, 24, 1):
+        Snapshot().note_hours(now=NOW)
+    snapshot.renew()
+    assert snapshot.longest_hours() == 24
+    for days, hours in ((1, 24), (2, 24), (3, 1)):
+        time_machine.move_to(NOW + timedelta(days=days), tick=False)
+        snapshot.renew()
+        assert snapshot.longest_hours() == hours
+
+
+@pytest.mark.django_db
+def test_notes_how_long_tokens_last_once_a_day(snapshot, settings, django_assert_num_queries):
+    snapshot.note_hours(now=NOW)
+    with django_assert_num_queries(0):
+        snapshot.note_hours(now=NOW + timedelta(hours=1))
+    snapshot.note_hours(now=NOW + timedelta(days=1))
+    assert DailyCount.objects.filter(name=revocations.TOKEN_HOURS).count() == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("hours", [1, 2, 7, 8, 24, 744])
+@pytest.mark.parametrize("ending", ["lock", "revocation"])
+def test_keeps_a_pasta_token_dead_whatever_the_lifetime_is_today(
+    snapshot, settings, time_machine, actor, ending, hours
+):
+    time_machine.move_to(NOW, tick=False)
+    profile = ProfileFactory(idp_uid=UID)
+    snapshot.note_hours(now=NOW)
+    raw = pasta()
+    services.verify_pasta(raw, NOW)
+    time_machine.move_to(NOW + timedelta(hours=1), tick=False)
+    if ending == "lock":
+        services.set_locked(profile, True, actor=actor)
+    else:
+        services.end_tokens(profile, actor=actor)
+    settings.EDI_TOKEN_HOURS = hours
+    snapshot.renew()
+    with pytest.raises(Forbidden):
+        services.verify_pasta(raw, NOW + timedelta(hours=1))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("hours", [1, 8, 744])
+def test_keeps_a_pasta_token_alive_whatever_the_lifetime_is_today(snapshot, settings, time_machine, hours):
+    time_machine.move_to(NOW, tick=False)
+    ProfileFactory(idp_uid=UID)
+    snapshot.note_hours(now=NOW)
+    settings.EDI_TOKEN_HOURS = hours
+    snapshot.renew()
+    assert services.verify_pasta(pasta(), NOW + timedelta(hours=7)).kind == "pasta_token"

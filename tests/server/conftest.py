@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,18 +15,25 @@ from tests.server.registry import Registry
 from tests.settings import IS_SQLITE
 
 
-@pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A database of the server's own: a file, or one beside that of the tests where they run on PostgreSQL."""
+@contextmanager
+def new_database(folder: Path, purpose: str) -> Iterator[str]:
+    """The URL of an empty database: a file, or one beside that of the tests where they run on PostgreSQL."""
     if IS_SQLITE:
-        yield f"sqlite:///{tmp_path_factory.mktemp('database')}/registry.sqlite3"
+        yield f"sqlite:///{folder}/registry.sqlite3"
         return
     given = os.environ["DATABASE_URL"]
-    name = f"registry_served_{os.getpid()}"
+    name = f"registry_{purpose}_{os.getpid()}"
     with psycopg.connect(given, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
         yield urlsplit(given)._replace(path=f"/{name}").geturl()
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database of the server's own."""
+    with new_database(tmp_path_factory.mktemp("database"), "served") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

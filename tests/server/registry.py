@@ -43,6 +43,8 @@ class Registry:
     port: int
     environment: dict[str, str]
     made: list[dict[str, str]]
+    arguments: tuple[str, ...] = ("manage.py", "serve")
+    pid: int = 0
 
     @property
     def url(self) -> str:
@@ -101,9 +103,10 @@ class Registry:
 
     @contextmanager
     def serving(self) -> Iterator["Registry"]:
-        """Serve until the end of the context."""
-        command = (PYTHON, "manage.py", "serve", "--bind", f"127.0.0.1:{self.port}", "--workers", "2")
+        """Serve with two workers until the end of the context; `pid` is that of their parent."""
+        command = (PYTHON, *self.arguments, "--bind", f"127.0.0.1:{self.port}", "--workers", "2")
         process = start(*command, environment=self.environment, log=self.folder / "log")
+        self.pid = process.pid
         try:
             self._wait(process)
             yield self

@@ -164,6 +164,24 @@ def test_fails_at_nothing_that_a_client_can_send(server, request_bytes):
     assert server.call("GET", "/auth/v1/ping").status == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "header", "status"),
+    [
+        ("/auth/v1/ping", "PATH_INFO: /_/token", 200),
+        ("/_/token", "SCRIPT_NAME: /_", 401),
+        ("/public/metrics", "SCRIPT_NAME: /public", 404),
+        ("/auth/v1/ping", "SCRIPT_NAME: //elsewhere.example", 200),
+        ("/token", "X_PUB_KEY: {key}", 400),
+        ("/token", "X-PUB-KEY: wrong\r\nX-PUB-KEY: {key}", 400),
+    ],
+)
+def test_lets_no_header_change_where_a_request_goes(server, path, header, status):
+    lines = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header.format(key=server.public_key)}\r\n\r\n"
+    )
+    assert raw(server, lines.encode()).startswith(f"HTTP/1.1 {status} ".encode())
+
+
 def test_prints_no_secret(server, authorization):
     body = {"key": server.api_key}
     pair = server.call("POST", "/auth/v1/key", body).json()

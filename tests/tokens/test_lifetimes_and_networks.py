@@ -16,6 +16,7 @@ from tests.factories import (
     secret_of,
     value_of,
 )
+from tokens import services as token_services
 from tokens.core.errors import Invalid
 from tokens.models import NamedToken
 
@@ -267,7 +268,23 @@ def test_limits_the_previous_secret_with_the_credential(actor, factory, present,
     assert door(APIClient(REMOTE_ADDR="203.0.113.9"), raw).status_code == status
 
 
-@pytest.mark.parametrize("networks", [["192.0.2.1/24"], ["x"], [""], ["192.0.2.0/33"], [None], "192.0.2.0/24"], ids=str)
+NONSENSE = [["192.0.2.1/24"], ["x"], [""], ["192.0.2.0/33"], [None], [1], [True], "192.0.2.0/24", "", {}, 0, False]
+
+
+@pytest.mark.parametrize("networks", NONSENSE, ids=repr)
 def test_refuses_networks_that_make_no_sense(actor, networks):
-    with pytest.raises(Invalid):
-        edi_services.update(ApiKeyFactory(), actor=actor, allowed_networks=networks)
+    key, token, publisher = ApiKeyFactory(), NamedTokenFactory(name="example"), PublisherFactory()
+    for call in (
+        lambda: edi_services.update(key, actor=actor, allowed_networks=networks),
+        lambda: edi_services.mint_key("new", owner=key.owner, actor=actor, allowed_networks=networks),
+        lambda: token_services.update("example", actor=actor, allowed_networks=networks),
+        lambda: token_services.mint("new", actor=actor, allowed_networks=networks),
+        lambda: podcast_services.update_publisher(publisher, actor=actor, allowed_networks=networks),
+        lambda: podcast_services.add_publisher("new", actor=actor, allowed_networks=networks),
+    ):
+        with pytest.raises(Invalid, match=r"^allowed_networks: "):
+            call()
+    for row in (key, token, publisher):
+        row.refresh_from_db()
+        assert row.allowed_networks == []
+        assert type(row).objects.count() == 1

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar, cast
 
@@ -37,7 +38,7 @@ def are_networks(value: Any) -> None:
         raise ValidationError("must be a list of networks.")
     for network in value:
         try:
-            ipaddress.ip_network(network)
+            ipaddress.ip_network(network if isinstance(network, str) else "")
         except ValueError:
             raise ValidationError(f"{network!r} is no network; write for example 192.0.2.0/24.") from None
 
@@ -252,6 +253,15 @@ class RotatableCredential(Credential):
 
     class Meta(Credential.Meta):
         abstract = True
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Judge the networks also where Django takes them for left out: `{}` and `""` are no list."""
+        super().clean_fields(exclude)
+        if not exclude or "allowed_networks" not in exclude:
+            try:
+                are_networks(self.allowed_networks)
+            except ValidationError as exc:
+                raise ValidationError({"allowed_networks": exc.messages}) from None
 
     @classmethod
     def presented(cls, fingerprint: str | Slot, *, now: datetime | Slot) -> models.Q:

@@ -98,6 +98,12 @@ def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> 
                 store_stock(model, now=now)
 
 
+def note_most(name: str, number: int, *, now: datetime) -> None:
+    """Store that `number` holds today, unless a greater one is stored."""
+    DailyCount.objects.get_or_create(day=now.date(), name=name, defaults={"count": number, "counted_at": now})
+    DailyCount.objects.filter(day=now.date(), name=name, count__lt=number).update(count=number, counted_at=now)
+
+
 def stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
     """How many credentials are usable, expiring within seven days, expired, revoked; of a large table, lately."""
     if not _is_large(model):
