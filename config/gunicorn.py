@@ -60,20 +60,22 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Keep what was counted since the last time it was stored."""
+    """Keep what was counted, and send what was traced, since the last time."""
     from django.db import Error  # noqa: PLC0415 — not before the application is loaded
 
-    from tokens.core.operations import counters  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.operations import counters, traces  # noqa: PLC0415 — not before the application is loaded
 
     with contextlib.suppress(Error):
         counters.flush()
+    traces.stop()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Have the revocation snapshot before the first request asks for it."""
+    """Have the revocation snapshot before the first request asks for it, and start the threads of this process."""
     from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
-    from tokens.core.operations import metrics  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.operations import metrics, traces  # noqa: PLC0415 — not before the application is loaded
 
+    traces.start()
     revocations.snapshot.start()
     metrics.start_sampling()
 
