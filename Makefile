@@ -66,8 +66,9 @@ format: $(VENV)/.development ## Fix what can be fixed without thinking
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-requirements: $(VENV)/.development ## Pin the newest releases that requirements.in and requirements-dev.in allow
+requirements: $(VENV)/.development ## Pin the newest releases that requirements*.in allow
 	$(COMPILE) requirements.in --output-file requirements.txt
+	$(COMPILE) requirements-otel.in --output-file requirements-otel.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 
 clean: ## Delete the virtual environment, caches and coverage; keep .env and var/

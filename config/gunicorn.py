@@ -77,22 +77,24 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Keep what was counted since the last time it was stored."""
+    """Keep what was counted, and send what was traced, since the last time."""
     from django.db import Error  # noqa: PLC0415 — not before the application is loaded
 
-    from tokens.core.operations import counters  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.operations import counters, traces  # noqa: PLC0415 — not before the application is loaded
 
     with contextlib.suppress(Error):
         counters.flush()
+    traces.stop()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let no request wait for a silent database, and have the revocation snapshot before the first asks for it."""
+    """Let no request wait for a silent database, have the revocations before one asks for them, start the threads."""
     from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
-    from tokens.core.operations import metrics  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.operations import metrics, traces  # noqa: PLC0415 — not before the application is loaded
     from tokens.core.postgresql import patience  # noqa: PLC0415 — not before the application is loaded
 
     patience.limit()
+    traces.start()
     revocations.snapshot.start()
     metrics.start_sampling()
 

@@ -83,7 +83,7 @@ INSTALLED_APPS = [
 ]
 
 # The APIs pass through `API_MIDDLEWARE` alone; `SITE_PATHS` name the pages that people open, which get it all.
-API_MIDDLEWARE = ["tokens.core.http.RequestMiddleware"]
+API_MIDDLEWARE = ["tokens.core.operations.traces.TraceMiddleware", "tokens.core.http.RequestMiddleware"]
 SITE_PATHS = ("/admin", "/api/", "/static/")
 MIDDLEWARE = [
     *API_MIDDLEWARE,

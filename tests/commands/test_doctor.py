@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from tests.settings import IS_SQLITE
 from tokens.core.operations import health
@@ -51,6 +51,50 @@ def test_tells_of_a_database_that_is_away(examined, monkeypatch):
     (finding,), code = examined("database")
     assert (finding["verdict"], code) == ("broken", 1)
     assert "DATABASE_URL" in finding["remedy"]
+
+
+@pytest.mark.skipif(not IS_SQLITE, reason="An embedded database is a file.")
+def test_makes_no_database_where_there_is_none(examined, tmp_path, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "nothing.sqlite3"))
+    (finding,), code = examined("database")
+    assert (finding["verdict"], code) == ("broken", 1)
+    assert f"{tmp_path}/nothing.sqlite3" in finding["remedy"]
+    assert list(tmp_path.glob("nothing*")) == []
+    assert examined("migrations")[0] == []
+
+
+@pytest.mark.skipif(IS_SQLITE, reason="An embedded database listens nowhere.")
+def test_says_where_it_looks_for_a_server(examined, monkeypatch):
+    place = {"HOST": "db.example.org", "PORT": 5433, "USER": "registry", "PASSWORD": "hunter2"}
+    for name, value in place.items():
+        monkeypatch.setitem(connection.settings_dict, name, value)
+    monkeypatch.setitem(health._probes, "database", lambda: 1 / 0)
+    monkeypatch.setattr(health, "DatabaseError", ZeroDivisionError)
+    (finding,), _ = examined("database")
+    assert "pg_isready --host db.example.org --port 5433" in finding["remedy"]
+    assert "hunter2" not in str(finding)
+
+
+def test_tells_of_an_environment_file_that_is_gone(examined, settings, tmp_path):
+    settings.ENV_FILE, settings.TOKENS_SECRET_KEY = tmp_path / "env", ""
+    (finding,), code = examined("env")
+    assert (finding["verdict"], code) == ("broken", 1)
+    assert str(tmp_path / "env") in finding["words"]
+
+
+@pytest.mark.parametrize(("files", "verdict"), [([], "broken"), (["staticfiles.json"], "ok")])
+def test_looks_for_the_files_of_the_admin(examined, settings, tmp_path, files, verdict):
+    settings.WHITENOISE_USE_FINDERS, settings.STATIC_ROOT = False, tmp_path
+    for name in files:
+        (tmp_path / name).touch()
+    (finding,), _ = examined("static files")
+    assert finding["verdict"] == verdict
+
+
+def test_tells_of_operators_whom_no_mail_reaches(examined, settings):
+    settings.EMAIL_HOST, settings.NOTIFY_EMAILS = "", ["operators@example.org"]
+    (finding,), _ = examined("mail")
+    assert (finding["verdict"], finding["remedy"]) == ("attention", "Name one in EMAIL_URL.")
 
 
 def test_tells_of_migrations(examined, monkeypatch):

@@ -4,11 +4,15 @@ import hashlib
 import hmac
 import http.server
 import json
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core import mail
+from django.db import connection
 
 from tests.factories import ApiKeyFactory, NamedTokenFactory, PerformanceTokenFactory, ProfileFactory, PublisherFactory
 from tokens.core.models import Notice
@@ -193,6 +197,51 @@ def test_posts_again_what_was_not_accepted(token, hook):
     hook.status = 204
     assert run_before(days=7) == 1
     assert len(hook.got) == 2
+
+
+@pytest.fixture
+def rubbish(settings):
+    """A webhook that answers in no HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings.NOTIFY_WEBHOOK_URL = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+        def answer():
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    client.recv(65536)
+                    client.sendall(b"rubbish\r\n\r\n")
+                    client.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield
+
+
+def test_goes_on_with_the_others_whatever_one_way_answers(token, rubbish):
+    other = NamedTokenFactory(name="cd", expires_at=END)
+    outcome = notices.notify(END - timedelta(days=7))
+    assert (outcome.sent, outcome.failed) == (2, 2)
+    failures = Notice.objects.filter(channel="webhook", sent_at=None).values_list("object_id", "failure")
+    assert dict(failures) == {str(row.pk): "BadStatusLine" for row in (token, other)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tells_once_though_two_runs_begin_together(settings, monkeypatch):
+    tokens = [NamedTokenFactory(expires_at=END) for _ in range(10)]
+    told, together = [], threading.Barrier(4)
+    monkeypatch.setattr(notices, "send_mail", lambda expiry, now: told.append(expiry.row.pk))
+
+    def run():
+        together.wait()
+        try:
+            return notices.notify(END - timedelta(days=7)).sent
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as runs:
+        sent = [each.result() for each in [runs.submit(run) for _ in range(4)]]
+    assert sorted(told) == [token.pk for token in tokens]
+    assert sum(sent) == len(tokens)
 
 
 def test_tells_by_each_way_once(token, hook, settings):

@@ -1,6 +1,8 @@
 """The files for operators name nothing that does not exist, and their own linters accept them where they are there."""
 
 import json
+import os
+import platform
 import re
 import shutil
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from tests.core.process import run
+from tests.core.process import PYTHON, run
 from tests.core.wsgi import request
 from tokens.core.operations import metrics
 
@@ -75,6 +77,27 @@ def test_serves_through_a_proxy_that_the_server_trusts():
     (network,) = compose["networks"]["default"]["ipam"]["config"]
     assert compose["services"]["server"]["environment"]["TRUSTED_PROXIES"] == network["subnet"]
     assert {"postgres", "redis", "server", "nginx"} <= set(compose["services"])
+
+
+# All but promtool (of Prometheus) come as wheels with what `make test` installs, two of them for x86-64 alone.
+LINTERS = {
+    "hadolint": ["Dockerfile"],
+    "check-jsonschema": ["--builtin-schema", "vendor.compose-spec", "compose.yaml"],
+    "kubernetes-validate": ["--strict", "docs/operations/kubernetes.yaml"],
+    "shellcheck": [".ci/run"],
+    "promtool": ["check", "rules", "docs/operations/alerts.yml"],
+}
+
+
+@pytest.mark.parametrize("linter", LINTERS)
+def test_has_files_that_their_own_linters_accept(linter):
+    found = shutil.which(linter, path=f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}")
+    is_optional = linter == "promtool" or platform.machine() != "x86_64" or "CI" not in os.environ
+    if found is None and is_optional:
+        pytest.skip(f"{linter} is not here.")
+    assert found is not None
+    done = run(found, *LINTERS[linter])
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here.")

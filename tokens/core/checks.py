@@ -7,6 +7,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from tokens.core.operations import traces
+
 
 def weak_secret(name: str, *, id: str) -> list[CheckMessage]:
     """A warning when the HMAC secret in the setting `name` is shorter than RFC 7518, section 3.2, asks for."""
@@ -56,4 +58,13 @@ def check_trusted_proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
                 id="tokens.W004",
             )
         ]
+    return []
+
+
+@register()
+def check_traces(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """`tokens.W005`: the environment asks for traces, and none are sent."""
+    if traces.is_wanted() and (words := traces.obstacle()):
+        hint = "Run: pip install --require-hashes -r requirements-otel.txt; or set OTEL_TRACES_EXPORTER=none."
+        return [Warning(f"No traces are sent. {words}", hint=hint, id="tokens.W005")]
     return []

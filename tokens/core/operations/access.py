@@ -28,11 +28,8 @@ def note_actor(request: HttpRequest | Request, kind: str, id: str) -> None:
 
 def told(request: HttpRequest, response: HttpResponse, *, request_id: str, address: str | None, seconds: float) -> None:
     """Log and count the answer to `request`."""
-    match = request.resolver_match
-    route = "(none)" if match is None else _label(match.route)
-    method = request.method if request.method in METHODS else "(other)"
-    status = response.status_code
-    metrics.answered(route, method or "", status, seconds)
+    route, method, status = route_of(request), method_of(request), response.status_code
+    metrics.answered(route, method, status, seconds)
     if route in QUIET and status < 400:
         return
     log.info(
@@ -46,6 +43,17 @@ def told(request: HttpRequest, response: HttpResponse, *, request_id: str, addre
         actor=request.META.get("registry.actor") or _operator(request),
         address=address,
     )
+
+
+def route_of(request: HttpRequest) -> str:
+    """The route of `request` as people know it, one of a finite list."""
+    match = request.resolver_match
+    return "(none)" if match is None else _label(match.route)
+
+
+def method_of(request: HttpRequest) -> str:
+    """The method of `request`, one of a finite list."""
+    return str(request.method) if request.method in METHODS else "(other)"
 
 
 def shown(path: str) -> str:

@@ -33,7 +33,6 @@ class Finding:
 
 # What to do about a probe that fails.
 REMEDIES = {
-    "database": "Is it running, and is DATABASE_URL right? For SQLite: does its folder exist, and may this user write?",
     "migrations": "Run: manage.py migrate",
     "clock": "Have the machines' clocks set by NTP.",
     "cache": "Is Redis running, and is CACHE_URL right?",
@@ -57,13 +56,42 @@ def probes() -> Iterator[Finding]:
     report = health.report(is_serving=False)
     for name, words in report.found.items():
         verdict: Verdict = "broken" if name in report.failed else "ok" if words == health.OK else "attention"
-        default = "Run: manage.py init" if verdict != "ok" else ""
-        yield Finding(name.replace("_", " "), verdict, words, REMEDIES.get(name, default) if verdict != "ok" else "")
+        yield Finding(name.replace("_", " "), verdict, words, _remedy(name) if verdict != "ok" else "")
+
+
+def _remedy(probe: str) -> str:
+    """What to do about a probe that fails: of all others, one that looks for a signing key."""
+    if probe == "database":
+        return _remedy_of_database()
+    return REMEDIES.get(probe, "Put it back from your copy. If there never was one: manage.py init")
+
+
+def _remedy_of_database() -> str:
+    """Where the database is looked for, without its password, and what may be wrong there."""
+    place = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return (
+            f"It is looked for at {place['NAME']}. Is DATABASE_URL right, does the folder exist, may this user write "
+            "there? If it is damaged or gone: manage.py restore COPY --yes. If there never was one: manage.py init"
+        )
+    host = f"--host {place['HOST'] or 'localhost'} --port {place['PORT'] or 5432}"
+    return (
+        f"Does it run: pg_isready {host}? Is DATABASE_URL right, and may {place['USER'] or 'this user'} sign in to "
+        f"{place['NAME']}? Does it allow enough connections?"
+    )
 
 
 def secret_files() -> Iterator[Finding]:
     """Nobody but the owner may read what holds secrets."""
     paths = [settings.ENV_FILE]
+    if not settings.ENV_FILE.is_file() and not settings.TOKENS_SECRET_KEY:
+        yield Finding(
+            settings.ENV_FILE.name,
+            "broken",
+            f"There is no file {settings.ENV_FILE}, and the environment has no secrets either.",
+            "ENV_FILE names another file. Put it back from your copy; without one, manage.py init makes new secrets, "
+            "and every token ends.",
+        )
     if connection.vendor == "sqlite":
         paths.append(Path(str(connection.settings_dict["NAME"])))
     for path in paths:
@@ -88,6 +116,17 @@ def disk() -> Iterator[Finding]:
         yield Finding("disk", "attention", f"{free // 2**20} MiB are free at {folder}.", "Make room.")
     else:
         yield Finding("disk", "ok", f"{free // 2**20} MiB free")
+
+
+def static_files() -> Iterator[Finding]:
+    """The files of the admin are where the server looks for them."""
+    if settings.WHITENOISE_USE_FINDERS:
+        yield Finding("static files", "ok", "served from the packages")
+    elif (settings.STATIC_ROOT / "staticfiles.json").is_file():
+        yield Finding("static files", "ok", f"collected in {settings.STATIC_ROOT}")
+    else:
+        words = f"Nothing was collected in {settings.STATIC_ROOT} (STATIC_ROOT): the admin answers 500."
+        yield Finding("static files", "broken", words, "Run: manage.py collectstatic --no-input")
 
 
 def proxy() -> Iterator[Finding]:
@@ -120,7 +159,11 @@ def _is_allowed(host: str, allowed: str) -> bool:
 def mail_server() -> Iterator[Finding]:
     """The mail server takes a connection."""
     if not settings.EMAIL_HOST:
-        yield Finding("mail", "ok", "none is set; EMAIL_URL names one")
+        if settings.NOTIFY_EMAILS:
+            words = "NOTIFY_EMAILS names operators, but there is no mail server to reach them by."
+            yield Finding("mail", "attention", words, "Name one in EMAIL_URL.")
+        else:
+            yield Finding("mail", "ok", "none is set; EMAIL_URL names one")
         return
     try:
         backend = mail.get_connection()
@@ -138,6 +181,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     probes,
     secret_files,
     disk,
+    static_files,
     proxy,
     mail_server,
 )

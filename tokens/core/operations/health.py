@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from django.core.cache import cache
 from django.db import DatabaseError, InterfaceError, connection
@@ -71,6 +72,7 @@ def report(*, is_serving: bool = True) -> Report:
         except (NotReady, NotConfigured) as exc:
             result.found[name] = str(exc)
             result.failed.append(name)
+            is_away |= name == "database"
         except (DatabaseError, InterfaceError) as exc:
             result.found[name] = f"cannot be used ({type(exc).__name__})"
             result.failed.append(name)
@@ -79,7 +81,10 @@ def report(*, is_serving: bool = True) -> Report:
 
 
 def database() -> str:
-    """The database answers."""
+    """The database answers. An embedded one that is not there is not made by looking."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite" and name.startswith("/") and not Path(name).is_file():
+        raise NotReady("DATABASE_URL names a file that is not there")
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return OK

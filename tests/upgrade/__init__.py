@@ -1,0 +1,1 @@
+"""Upgrading from an earlier release."""
