@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test screenshots attack audit bench chaos lint format requirements clean
+.PHONY: help run test screenshots attack audit bench growth servers chaos lint format requirements clean
 
 help: ## List the targets
 	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ audit: $(VENV)/.development ## Look all pins up in OSV, a database of vulnerabil
 # The servers run on what `make run` installs: some libraries load more where they find more.
 bench: $(VENV)/.development $(SERVED)/.runtime ## Measure how fast it is (BENCH="--db sqlite --rounds 3" for options)
 	@$(BIN)/python -m tests.bench --python $(CURDIR)/$(SERVED)/bin/python $(BENCH)
+
+growth: $(VENV)/.development ## Measure every route with up to ten million rows (GROWTH="--db sqlite" for options)
+	@$(BIN)/python -m tests.bench.growth $(GROWTH)
+
+servers: $(VENV)/.development ## Show what holds of two servers behind nginx with one PostgreSQL and one Redis
+	@$(BIN)/python -m tests.bench.two_servers
 
 # Django's own checks see neither .env nor var/, but a first run in a folder that is deleted afterwards.
 screenshots: $(VENV)/.development ## Write the README's pictures with chromium, into docs/images

@@ -18,7 +18,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
@@ -27,6 +26,7 @@ from rich.table import Table
 
 from tests.bench.load import Load, Target, drive
 from tests.bench.server import ROOT, WORKERS, Server, serving
+from tests.postgres import database as postgres_database
 from tests.postgres import postgres
 from tests.server import registry
 from tests.server.registry import Registry
@@ -334,17 +334,8 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder}/registry.sqlite3"
         return
-    import psycopg  # noqa: PLC0415 — SQLite needs none
-
-    with postgres() as url:
-        name = f"registry_bench_{os.getpid()}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield urlsplit(url)._replace(path=f"/{name}").geturl()
-        finally:
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with postgres() as server, postgres_database(server, f"registry_bench_{os.getpid()}") as url:
+        yield url
 
 
 def main() -> None:
