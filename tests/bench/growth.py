@@ -269,7 +269,7 @@ def serve(stack: ExitStack, kind: str, rows: int, url: str, folder: Path) -> Gro
         timeout=GROW_SECONDS,
         check=True,
     )
-    command = ["manage.py", "serve", "--bind", f"127.0.0.1:{made.port}", "--workers", str(WORKERS)]
+    command = [sys.executable, "manage.py", "serve", "--bind", f"127.0.0.1:{made.port}", "--workers", str(WORKERS)]
     server = stack.enter_context(serving(made.port, command, made.environment, folder / "log"))
     return Grown(rows, made, server, name, json.loads((folder / "presented").read_text()))
 

@@ -50,6 +50,16 @@ def test_answers_503_when_it_may_not_be_written(writes, pragma):
         answer = request(method, path, body, **headers)
         assert answer.status == 503
         assert answer.header("Retry-After")
+        assert set(answer.json()) == ({"msg", "method"} if path.startswith("/auth") else {"error"})
+
+
+def test_serves_what_is_only_read_when_it_may_not_be_written(writes, pragma):
+    """Though the use of the bearer cannot be noted."""
+    _, _, _, headers = writes[0]
+    bearer = headers["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
+    pragma("query_only", 1)
+    assert request("GET", "/_/token", **headers).status == 200
+    assert request("POST", "/introspect", f"token={bearer}".encode(), **headers).json()["active"] is True
 
 
 def test_answers_503_when_its_disk_is_full(writes, pragma):

@@ -1,11 +1,12 @@
 """How services write: each function stores one change of one row and its audit event together, or neither."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, InternalError, OperationalError, models, transaction
 
 from tokens.core import audit
 from tokens.core.audit import Action, Actor
@@ -13,6 +14,8 @@ from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from tokens.core.models import Credential, Recorded, RotatableCredential
 from tokens.core.operations import counters
 from tokens.core.times import later
+
+log = logging.getLogger(__name__)
 
 # How exact a last use is: a write for each would cost more than it tells.
 USE_RESOLUTION = timedelta(minutes=1)
@@ -125,14 +128,19 @@ def rotate(
 def note_use(row: RotatableCredential, *, is_previous: bool = False, now: datetime) -> None:
     """Count a use of `row`, and remember when it was: by which secret, exact to `USE_RESOLUTION`.
 
-    The number is stored within seconds, with those of other uses: a request need not wait for it.
+    The number is stored within seconds, with those of other uses: a request need not wait for it. Where a database can
+    be read and not written (its disk is full, it is a replica), whoever only reads is served all the same: what cannot
+    be remembered is not.
     """
     counters.count_use(row)
     field = "previous_last_used_at" if is_previous else "last_used_at"
     stale, last = now - USE_RESOLUTION, getattr(row, field)
     if last is None or last < stale:
         not_since = models.Q(**{f"{field}__isnull": True}) | models.Q(**{f"{field}__lt": stale})
-        type(row).objects.filter(not_since, pk=row.pk).update(**{field: now})
+        try:
+            type(row).objects.filter(not_since, pk=row.pk).update(**{field: now})
+        except (OperationalError, InternalError) as exc:
+            log.warning("a last use cannot be stored (%s)", type(exc).__name__)
 
 
 def check_lifetime(
