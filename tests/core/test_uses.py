@@ -1,14 +1,14 @@
 """Uses of credentials: counted in memory without a write for each request, stored soon, lost to nothing but a kill."""
 
+import runpy
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from config import gunicorn
 from tests.factories import NamedTokenFactory, PublisherFactory, secret_of, value_of
 from tokens import services
 from tokens.core import lifecycle
@@ -115,8 +115,10 @@ def test_is_stored_by_the_thread_in_the_background():
     assert not DailyCount.objects.exists()
 
 
-def test_is_stored_by_a_worker_that_ends():
+def test_is_stored_by_a_worker_that_ends(monkeypatch, tmp_path):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    hooks = runpy.run_path(str(settings.BASE_DIR / "config" / "gunicorn.py"))
     token = NamedTokenFactory()
     counters.count_use(token)
-    gunicorn.worker_exit(SimpleNamespace(), SimpleNamespace())
+    hooks["worker_exit"](None, None)
     assert uses(token) == 1
