@@ -3,20 +3,21 @@
 import json
 import logging
 import math
-import secrets as random_source
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.postgresql.creation import DatabaseCreation
 
-from edi_auth import pasta, revocations
+from edi_auth import revocations
 from tests.client import APIClient
 from tests.factories import NamedTokenFactory, value_of
 from tests.settings import DATA
+from tests.watch import watch
 from tokens.core.audit import Actor
 from tokens.core.operations import counters, logs
-from tokens.core.signing import KeyRing
 
 
 def drop(creation: DatabaseCreation, name: str, verbosity: int) -> None:
@@ -26,6 +27,7 @@ def drop(creation: DatabaseCreation, name: str, verbosity: int) -> None:
 
 
 DatabaseCreation._destroy_test_db = drop
+watch.install()
 VECTORS = json.loads((DATA / "vectors.json").read_text())
 
 
@@ -66,9 +68,9 @@ def nothing_counted() -> None:
 class Lines(logging.Handler):
     """Keeps every line that the server would write."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: list[bytes]) -> None:
         super().__init__()
-        self.lines: list[bytes] = []
+        self.lines = lines
         self.setFormatter(logs.formatter("json"))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -82,27 +84,24 @@ def logged(no_secret_is_logged: list[bytes]) -> list[bytes]:
 
 
 @pytest.fixture(autouse=True)
-def no_secret_is_logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+def no_secret_is_logged() -> Iterator[list[bytes]]:
     """Hold every line that any test logs against every secret that was made or signed in it."""
-    made: set[str] = set()
-
-    def remembered(make: Any) -> Any:
-        def remembering(*args: Any, **kwargs: Any) -> Any:
-            secret = make(*args, **kwargs)
-            made.add(secret)
-            return secret
-
-        return remembering
-
-    monkeypatch.setattr(KeyRing, "sign", remembered(KeyRing.sign))
-    monkeypatch.setattr(pasta, "sign", remembered(pasta.sign))
-    monkeypatch.setattr(random_source, "token_urlsafe", remembered(random_source.token_urlsafe))
-    handler = Lines()
-    logs.configure("json", write=handler.lines.append)
+    watch.begin()
+    handler = Lines(watch.lines)
+    logs.configure("json", write=watch.lines.append)
     logging.getLogger().addHandler(handler)
-    yield handler.lines
+    yield watch.lines
     logging.getLogger().removeHandler(handler)
     logs.configure("json")
-    pieces = {piece.encode() for secret in made for piece in (secret, secret[-40:])}
-    everything = b"".join(handler.lines)
-    assert [piece for piece in pieces if piece in everything] == []
+    assert watch.logged() == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Hold every row of every table that any test writes against the same secrets, before the rows are gone."""
+    result = yield
+    # A test that has taken the database away, or broken its transaction, leaves nothing that could be read.
+    with suppress(OperationalError, InterfaceError):
+        if not connection.needs_rollback:
+            assert watch.kept() == []
+    return result

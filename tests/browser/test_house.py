@@ -1,16 +1,20 @@
 """What an operator does in a browser, from signing in to a revoked token; by mouse, by keyboard, by screen reader."""
 
 import re
+import time
 from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
 from django.utils import timezone
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import sign_in
-from tests.factories import ApiKeyFactory, NamedTokenFactory, value_of
-from tokens.models import NamedToken
+from tests.browser.conftest import PASSWORD, sign_in
+from tests.factories import ApiKeyFactory, NamedTokenFactory, PublisherFactory, value_of
+from tokens.models import NamedToken, Notice
 
 PAGES = (
     "/admin/",
@@ -19,8 +23,14 @@ PAGES = (
     "/admin/tokens/namedtoken/{token}/change/",
     "/admin/tokens/namedtoken/verbs/revoke/?id={token}",
     "/admin/edi_auth/apikey/",
+    "/admin/edi_auth/apikey/add/",
+    "/admin/podcast_perf/publisher/",
     "/admin/tokens/auditevent/",
+    "/admin/tokens/notice/",
+    "/admin/tokens/notice/{notice}/change/",
     "/admin/tokens/operator/",
+    "/admin/tokens/operator/{operator}/change/",
+    "/admin/tokens/operator/add/",
     "/admin/second-factor/",
 )
 
@@ -143,27 +153,88 @@ def reach(page: Page, name: str) -> None:
     pytest.fail(f"Tab never reaches {name!r}.")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_keeps_nobody_out(page, house, scheme):
+def rows():
+    """What the addresses in `PAGES` name."""
     soon = timezone.now() + timedelta(days=2)
     token = NamedTokenFactory(expires_at=soon, last_used_at=timezone.now())
-    ApiKeyFactory(expires_at=soon)
+    ApiKeyFactory(expires_at=soon), PublisherFactory(use_count=7)
+    told = {"kind": token.kind, "object_id": str(token.pk), "expires_at": soon, "days": 7, "channel": "mail"}
+    notice = Notice.objects.create(**told, claimed_at=timezone.now(), failure="ConnectionRefusedError")
+    return {"token": token.pk, "notice": notice.pk, "operator": User.objects.get(username="joe").pk}
+
+
+def serious(page):
+    """What keeps somebody out of a page."""
+    return [
+        f"{violation['id']}: {node['html'][:160]}"
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in {"serious", "critical"}
+        for node in violation["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_keeps_nobody_out(page, house, scheme):
+    known = rows()
     page.emulate_media(color_scheme=scheme)
     sign_in(page, house)
     found = {}
     for path in PAGES:
-        page.goto(house + path.format(token=token.pk))
+        page.goto(house + path.format(**known))
         page.wait_for_load_state("networkidle")
-        violations = Axe().run(page).response["violations"]
-        serious = [
-            f"{violation['id']}: {node['html'][:160]}"
-            for violation in violations
-            if violation["impact"] in {"serious", "critical"}
-            for node in violation["nodes"][:3]
-        ]
-        if serious:
-            found[path] = serious
+        if problems := serious(page):
+            found[path] = problems
     assert found == {}
+
+
+def test_fits_a_phone(page, house):
+    known = rows()
+    sign_in(page, house)
+    page.set_viewport_size({"width": 390, "height": 844})
+    found = {}
+    for path in PAGES:
+        page.goto(house + path.format(**known))
+        page.wait_for_load_state("networkidle")
+        if beyond := page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"):
+            found[path] = beyond
+    assert found == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_signs_in_with_a_recovery_code_instead_of_the_phone(page, house, scheme):
+    page.emulate_media(color_scheme=scheme)
+    sign_in(page, house)
+    page.goto(f"{house}/admin/second-factor/")
+    totp = TOTP(TOTPDevice.objects.get().bin_key)
+    totp.time = time.time()
+    page.locator("input[name=code]").fill(f"{totp.token():06}")
+    page.get_by_role("button", name="Switch it on").click()
+    codes = page.get_by_label("10 recovery codes").input_value().split()
+    assert len(codes) == 10
+    problems = serious(page)
+    page.reload()
+    expect(page.get_by_text("10 recovery codes are left")).to_be_visible()
+    assert codes[0] not in page.content()
+    problems += serious(page)
+
+    page.context.clear_cookies()
+    page.goto(f"{house}/admin/")
+    page.get_by_label("Username").fill("jane")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_text("No phone at hand?").click()
+    problems += serious(page)
+    page.get_by_label("Recovery code").fill(codes[0])
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_text("9 recovery codes are left")).to_be_visible()
+    assert problems == []
+
+
+def test_leads_from_the_badge_to_the_notices_that_failed(page, house):
+    rows()
+    sign_in(page, house, "joe")
+    page.get_by_role("link", name="Notices 1").click()
+    expect(page.locator("#result_list").get_by_text("failed")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

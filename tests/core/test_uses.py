@@ -1,9 +1,10 @@
 """Uses of credentials: counted in memory without a write for each request, stored soon, lost to nothing but a kill."""
 
+import runpy
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -116,9 +117,8 @@ def test_is_stored_by_the_thread_in_the_background():
 
 def test_is_stored_by_a_worker_that_ends(monkeypatch, tmp_path):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    from config import gunicorn  # noqa: PLC0415 — it names that folder for the whole process
-
+    hooks = runpy.run_path(str(settings.BASE_DIR / "config" / "gunicorn.py"))
     token = NamedTokenFactory()
     counters.count_use(token)
-    gunicorn.worker_exit(SimpleNamespace(), SimpleNamespace())
+    hooks["worker_exit"](None, None)
     assert uses(token) == 1

@@ -20,3 +20,14 @@ document.addEventListener("submit", (event) => {
   document.body.append(post);
   post.submit();
 }, true);
+
+// The fields that complete what is typed have no name for screen readers: they get that of the field they stand for.
+window.addEventListener("load", () => {
+  for (const select of document.querySelectorAll("select.select2-hidden-accessible")) {
+    const label = document.querySelector(`label[for="${select.id}"]`);
+    const shown = select.nextElementSibling?.querySelector("[role=combobox]");
+    if (!label || !shown) continue;
+    label.id ||= `label_${select.id}`;
+    shown.setAttribute("aria-labelledby", `${label.id} ${shown.getAttribute("aria-labelledby") ?? ""}`.trim());
+  }
+});
