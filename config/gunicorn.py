@@ -26,7 +26,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
 
 wsgi_app = "config.wsgi"
 preload_app = True
-worker_class = "gthread"
+worker_class = "config.worker.Worker"
 threads = settings.THREADS
 # Threads pile up on one worker unless it stops accepting.
 worker_connections = 8 * settings.THREADS

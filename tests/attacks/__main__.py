@@ -28,7 +28,8 @@ from tests.server import registry
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent.parent
-TESTS_SECONDS, SCHEMATHESIS_SECONDS = 110, 40
+# The tests take 40 seconds of an idle machine with two processors; the limit is there for what hangs.
+TESTS_SECONDS, SCHEMATHESIS_SECONDS = 600, 40
 GENERATED = re.compile(r"([0-9,]+) generated")
 
 
@@ -100,7 +101,7 @@ def run_schemathesis(folder: Path, *, seed: int) -> tuple[bool, int]:
                 stdout=said,
                 stderr=said,
                 check=False,
-                timeout=SCHEMATHESIS_SECONDS + 15,
+                timeout=SCHEMATHESIS_SECONDS + 60,
             )
             is_refused = done.returncode == 0
         except subprocess.TimeoutExpired:
