@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test screenshots attack audit bench growth servers chaos lint format requirements clean
+.PHONY: help run test screenshots attack audit bench growth servers chaos load lint format requirements clean
 
 help: ## List the targets
 	@awk -F ': .*## ' '/^[a-z]+: .*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ run: $(VENV)/.runtime ## Make what is missing (secrets, keys, database, a demo) 
 test: $(VENV)/.development ## Run all tests on SQLite, then on PostgreSQL, and show what they did not reach
 	$(BIN)/python -m pytest -n auto --cov --cov-report=
 	$(BIN)/python -m tests.postgres $(BIN)/python -m pytest -n auto --cov --cov-append --cov-report=term
+
+MINUTES ?= 1
+load: $(VENV)/.development ## Let 500 clients, some of them rude, loose on a server for MINUTES=1, and count what fails
+	@$(BIN)/python -m tests.load --minutes $(MINUTES)
 
 KILLS ?= 5
 chaos: $(VENV)/.development ## Kill workers, server and database under load, KILLS=5 times each, and count what was lost

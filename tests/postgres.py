@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
+START_ATTEMPTS = 4
+
 
 class Cluster:
     """A PostgreSQL of one's own that can be stopped, killed and started again."""
@@ -59,7 +61,11 @@ class Cluster:
                     process.resume()
 
     def start(self) -> None:
-        """Start it again where it was."""
+        """Start it again where it was. A busy machine may need longer than the ten seconds that `pg_ctl` gets."""
+        for _ in range(START_ATTEMPTS - 1):
+            with suppress(subprocess.SubprocessError):
+                self._server.ensure_postgres_running()
+                return
         self._server.ensure_postgres_running()
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.server.registry import Answer, Registry, send
 
+# How long a client that was not served keeps from asking again.
+PAUSE_SECONDS = 0.05
 FAILED = Answer(0, http.client.HTTPMessage(), b"")
 
 
@@ -60,8 +62,9 @@ class Client(threading.Thread):
             answer = send(self._connection, method, path, body, **headers)
         except (OSError, http.client.HTTPException):
             self._connection.close()
-            time.sleep(0.05)
             answer = FAILED
+        if answer.status in {0, 503}:
+            time.sleep(PAUSE_SECONDS)
         if answer.status in {200, 201}:
             self.known.acknowledged[verb] += 1
         elif answer.status not in {0, 429, 503} and not (answer.status == 500 and verb == "mint"):

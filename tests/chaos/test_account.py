@@ -56,9 +56,10 @@ ROWS = [{"name": "on", "active": True}, {"name": "off", "active": False}]
         ([*ROWS, {"name": "gone", "active": True}], {"value-on", "minted"}, 0, 1),
     ],
 )
-def test_counts_what_was_lost_and_what_rose_again(told, rows, usable, lost, resurrected):
-    account = Account("a database")
-    verify(told, Fake(rows, usable), account)
+def test_counts_what_was_lost_and_what_rose_again(told, monkeypatch, rows, usable, lost, resurrected):
+    made, account = Fake(rows, usable), Account("a database")
+    monkeypatch.setattr("tests.chaos.__main__.send", lambda connection, *args, **headers: made.call(*args, **headers))
+    verify(told, made, account)
     assert (account.count("lost"), account.count("resurrected")) == (lost, resurrected)
 
 

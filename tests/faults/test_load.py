@@ -1,16 +1,18 @@
 """Slow clients, half-open sockets, many connections, and restarts while clients are at it."""
 
+import http.client
 import os
 import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import psutil
 import pytest
 
+from config.worker import ARRIVAL_SECONDS
 from tests.core.process import PYTHON, start
 from tests.server import registry
 from tests.server.registry import send
@@ -50,8 +52,10 @@ def process(made):
 
 
 def test_serves_others_while_clients_dawdle(made, process):
-    """Half a method, half a request line, half a header; and twenty that say nothing at all."""
-    beginnings = [b"G", b"GET /auth/v1/ping HTT", b"GET /auth/v1/ping HTTP/1.1\r\nHost: lo", *[b""] * 20]
+    """Half a method, half a head, half a body, each from more clients than there are threads; and who says nothing."""
+    post = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\n"
+    bodies = [post + b'Content-Length: 50\r\n\r\n{"key', post + b'Transfer-Encoding: chunked\r\n\r\n9\r\n{"key']
+    beginnings = [b"G", b"GET /auth/v1/ping HTT", PING[:-4], *bodies] * 4 + [b""] * 20
     with ExitStack() as stack:
         for beginning in beginnings:
             client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)))
@@ -60,6 +64,36 @@ def test_serves_others_while_clients_dawdle(made, process):
             begun = time.monotonic()
             assert made.call("GET", "/auth/v1/ping").status == 200
             assert time.monotonic() - begun < 3
+
+
+def test_answers_who_sends_a_byte_at_a_time(made, process):
+    with closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)) as client:
+        body = f'{{"key": "{made.api_key}"}}'.encode()
+        head = f"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        for byte in head.encode() + body:
+            client.sendall(bytes([byte]))
+            time.sleep(0.01)
+        assert b"edi-token" in b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def test_lets_go_of_who_never_comes_to_an_end(made, process):
+    with closing(socket.create_connection(("127.0.0.1", made.port), timeout=ARRIVAL_SECONDS + 20)) as client:
+        client.sendall(PING[:20])
+        assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+        assert client.recv(65536) == b""
+
+
+def test_waits_for_no_client_that_does_not_hang_up(made, process):
+    """It was told "Connection: close" and stays all the same."""
+    last = PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with ExitStack() as stack:
+        begun = time.monotonic()
+        for _ in range(8):
+            client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)))
+            client.sendall(last)
+            assert client.recv(65536)
+            assert made.call("GET", "/auth/v1/ping").status == 200
+        assert time.monotonic() - begun < 5
 
 
 def test_answers_pipelined_requests_in_order(made, process):
@@ -130,6 +164,62 @@ def test_drops_no_request_when_its_workers_are_replaced(made, process):
     assert not before & {worker.pid for worker in psutil.Process(process.pid).children()}
     assert sum(caller.served for caller in callers) > 20
     assert [failure for caller in callers for failure in caller.failures] == []
+
+
+class Kept(threading.Thread):
+    """Asks again and again on one connection, until that ends."""
+
+    def __init__(self, made, over):
+        super().__init__(daemon=True)
+        self.made, self.over, self.served = made, over, 0
+
+    def run(self):
+        with closing(self.made.connect()) as connection, suppress(OSError, http.client.HTTPException):
+            while not self.over.is_set():
+                self.served += send(connection, "GET", "/auth/v1/ping").status == 200
+
+
+def test_has_a_place_for_everybody_in_turn(made, process):
+    """More connections than places, none of them ever idle."""
+    over = threading.Event()
+    clients = [Kept(made, over) for _ in range(2 * 8 * 4 + 36)]
+    for client in clients:
+        client.start()
+    deadline = time.monotonic() + 15
+    while not all(client.served for client in clients) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    over.set()
+    for client in clients:
+        client.join(timeout=30)
+    assert [client.served for client in clients if not client.served] == []
+
+
+def test_drops_no_request_when_it_is_told_to_stop(made, process):
+    callers = [Caller(made) for _ in range(12)]
+    for caller in callers:
+        caller.start()
+    time.sleep(1)
+    process.terminate()
+    assert process.wait(timeout=40) == 0
+    for caller in callers:
+        caller.over.set()
+        caller.join(timeout=30)
+    assert sum(caller.served for caller in callers) > 0
+    failures = [failure for caller in callers for failure in caller.failures]
+    # Once it has stopped nobody listens; and 503 is an answer, which SQLite has for a crowd that writes.
+    assert [failure for failure in failures if "ConnectionRefused" not in failure and failure != "503"] == []
+
+
+def test_frees_its_port_when_its_first_process_is_killed(made, process):
+    """Nobody is left to tell the workers; one of them has a connection that is never idle."""
+    over = threading.Event()
+    client = Kept(made, over)
+    client.start()
+    workers = psutil.Process(process.pid).children()
+    process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    over.set()
+    assert alive == []
 
 
 def test_finishes_what_it_has_begun_when_it_is_told_to_stop(made):

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.core.process import BARE, PYTHON, run, start
 
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 def free_port() -> int:

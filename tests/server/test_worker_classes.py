@@ -4,10 +4,9 @@ import json
 import re
 import socket
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import psutil
@@ -157,36 +156,3 @@ def test_lets_go_of_who_stops_in_the_middle_of_a_body_where_the_kernel_does_not(
     ):
         client.sendall(half)
         assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
-
-
-def test_lets_go_of_many_who_send_a_body_a_byte_at_a_time(shop):
-    config = shop.registry.folder / "hurried.py"
-    config.write_text(
-        "from config import worker as _worker\nfrom config.gunicorn import *\n_worker.REQUEST_SECONDS = 1\n"
-    )
-    environment = {**shop.registry.environment, "DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": "."}
-    arguments = ("-m", "gunicorn", "--config", str(config))
-    hurried = replace(shop.registry, port=free_port(), environment=environment, arguments=arguments)
-    with hurried.serving() as server, ExitStack() as open_clients:
-        clients = [
-            open_clients.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
-            for _ in range(24)
-        ]
-        for client in clients:
-            client.sendall(b"POST /auth/v1/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n")
-        over = threading.Event()
-        dripping = threading.Thread(target=drip, args=(clients, over))
-        dripping.start()
-        try:
-            assert server.call("GET", "/auth/v1/ping").body == b"pong"
-        finally:
-            over.set()
-            dripping.join()
-
-
-def drip(clients, over):
-    """Send one byte more to every client's server, again and again."""
-    while not over.wait(0.5):
-        for client in clients:
-            with suppress(OSError):
-                client.sendall(b" ")
