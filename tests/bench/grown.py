@@ -1,8 +1,8 @@
-"""Grows a registry inside its database: `python -m tests.bench.grown FOLDER ROWS`, in the registry's environment.
+"""Grows a registry inside its database: `python -m tests.bench.grown FOLDER ROWS [OLD]`, in its environment.
 
 Performance tokens are spread over the last month as a steady stream of mints leaves them, each with the audit event of
-its minting. The same number in every registry expired long ago, so that every one sweeps. To `folder` goes, as JSON,
-what `tests.bench.growth` presents: tokens and keys of every kind, each for one request.
+its minting. Besides, `OLD` of them, the same number in every registry, expired long ago, so that every one sweeps. To
+`folder` goes, as JSON, what `tests.bench.growth` presents: tokens and keys of every kind, each for one request.
 """
 
 import json
@@ -37,7 +37,7 @@ NUMBERS = {
     "SELECT n, {age} AS at FROM (SELECT n, {days} AS days FROM k)",
 }
 # How long ago the n-th token was made, in days: 40 for the first few, and 29 to 0 for all others.
-DAYS = "CASE WHEN n <= {old} THEN 40 ELSE 29.0 * ({rows} - n) / ({rows} - {old}) END"
+DAYS = "CASE WHEN n <= {old} THEN 40 + 1.0 * ({old} - n) / {rows} ELSE 29.0 * ({rows} - n) / ({rows} - {old}) END"
 AGE = {
     "postgresql": "days * interval '1 day'",
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || (days * 86400) || ' seconds')",
@@ -54,10 +54,10 @@ SERIAL = {
 RANDOM = {"postgresql": "md5(random()::text)", "sqlite": "lower(hex(randomblob(16)))"}
 
 
-def grow(rows: int) -> None:
-    """Make `rows` performance tokens and their events."""
+def grow(rows: int, *, old: int) -> None:
+    """Make `rows` performance tokens, the first `old` of them expired long ago, and their events."""
     vendor = connection.vendor
-    days = DAYS.format(rows=rows, old=OLD)
+    days = DAYS.format(rows=rows, old=old)
     numbers = NUMBERS[vendor].format(rows=rows, age=AGE[vendor], days=days)
     tokens = f"""
         INSERT INTO {TOKENS} (serial, duration, is_admin, is_active, created_at, expires_at)
@@ -70,7 +70,7 @@ def grow(rows: int) -> None:
                               address, request_id, reason, before, after)
         SELECT created_at, 'podcast_perf:performance_token:mint', 'performance_token', CAST(id AS varchar(20)), serial,
                'publisher', '1', 'feeds', 'api', '192.0.2.1', {RANDOM[vendor]}, '', '{{}}', '{after}'
-        FROM {TOKENS} ORDER BY id
+        FROM {TOKENS} WHERE id > {old} ORDER BY id
     """  # noqa: S608 — our own names
     with connection.cursor() as cursor, without_indexes(TOKENS, EVENTS):
         cursor.execute(tokens)
@@ -130,5 +130,5 @@ def seed(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    grow(int(sys.argv[2]))
+    grow(int(sys.argv[2]), old=int(sys.argv[3]) if len(sys.argv) > 3 else OLD)
     seed(Path(sys.argv[1]))

@@ -307,6 +307,12 @@ def median(measures: list[Measured], name: str) -> str:
     return f"{statistics.median(getattr(measured, name) for measured in measures):.2f}"
 
 
+def document(kind: str, rounds: Rounds) -> str:
+    """Everything that was measured until now, as JSON."""
+    found = {name: {n: [asdict(m) for m in of] for n, of in sizes.items()} for name, sizes in rounds.items()}
+    return json.dumps({"machine": machine(), "db": kind, "routes": found}, indent=2)
+
+
 def main() -> None:
     """Measure, report, and end with 1 when a route grows more than it may."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
@@ -338,12 +344,11 @@ def main() -> None:
                     if number:  # the first round warms up
                         rounds[name][grown.rows].append(measured)
             console.print(f"round {number} of {options.rounds} is done", style="dim")
+            if options.json:
+                options.json.write_text(document(options.db, rounds))
     table, missed = report(sizes, rounds)
     console.print(f"\n{machine()}; {options.db}; {options.rounds} rounds of {REQUESTS} requests a route")
     console.print(table)
-    if options.json:
-        found = {name: {n: [asdict(m) for m in of] for n, of in sizes.items()} for name, sizes in rounds.items()}
-        options.json.write_text(json.dumps({"machine": machine(), "db": options.db, "routes": found}, indent=2))
     if missed:
         raise SystemExit(f"These routes grow more than {AT_MOST} times: {', '.join(missed)}.")
 
