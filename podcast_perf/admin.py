@@ -116,13 +116,26 @@ class PerformanceTokenAdmin(CredentialAdmin):
     form = PerformanceTokenForm
     add_words = "Mint a performance token"
     icon = "podcasts"
-    list_display = ("serial", "shown_state", "shown_role", "shown_owner", "shown_created", "shown_expiry")
+    list_display = ("shown_serial", "shown_state", "shown_role", "shown_owner", "shown_created", "shown_expiry")
     list_select_related = ("publisher",)
     list_filter = (*CredentialAdmin.list_filter, ("publisher", AutocompleteSelectFilter))
     search_fields = ("serial",)
-    search_help_text = "Begins with: s"
+    search_help_text = "Begins with: serial"
     fields = ("hours", "admin")
-    facts = ("serial", "labelled_state", "shown_role", "duration", "shown_owner", "shown_created", "shown_expiry")
+    facts = (
+        *("shown_serial", "labelled_state", "shown_role", "shown_hours", "shown_owner", "shown_created"),
+        "shown_expiry",
+    )
+
+    @display(description="Serial (s)")
+    def shown_serial(self, row: PerformanceToken) -> str:
+        """The claim that the token is known by."""
+        return row.serial
+
+    @display(description="Hours (d)")
+    def shown_hours(self, row: PerformanceToken) -> str:
+        """How long it lasts, as its claim says it."""
+        return row.duration
 
     @display(description="For", label={"admin": "primary", "listener": "info"})
     def shown_role(self, row: PerformanceToken) -> str:

@@ -74,3 +74,16 @@ def test_are_plain_when_an_operator_is_added_and_changed(admin):
     changed = admin.post(url, body, follow=True)
     assert "Saved joe" in words(changed)
     assert not JARGON.findall(words(added) + words(changed))
+
+
+@pytest.mark.parametrize("label", ["tokens", "edi_auth", "podcast_perf", "axes"])
+def test_leave_the_pages_of_apps_to_the_sidebar(admin, label):
+    assert admin.get(f"/admin/{label}/")["Location"] == reverse("admin:index")
+
+
+def test_say_plainly_that_nothing_was_found(admin):
+    url = reverse("admin:tokens_namedtoken_changelist")
+    assert "There are none yet" in words(admin.get(url))
+    for query in ({"q": "nobody"}, {"state": "revoked"}):
+        assert "Nothing here fits" in words(admin.get(url, query))
+    assert not JARGON.findall(words(admin.get(url)))

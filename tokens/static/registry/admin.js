@@ -22,12 +22,16 @@ document.addEventListener("submit", (event) => {
 }, true);
 
 // The fields that complete what is typed have no name for screen readers: they get that of the field they stand for.
-window.addEventListener("load", () => {
+const nameFields = () => {
   for (const select of document.querySelectorAll("select.select2-hidden-accessible")) {
     const label = document.querySelector(`label[for="${select.id}"]`);
-    const shown = select.nextElementSibling?.querySelector("[role=combobox]");
-    if (!label || !shown) continue;
+    const field = select.nextElementSibling?.querySelector("[role=combobox]");
+    if (!label || !field || field.dataset.isNamed) continue;
     label.id ||= `label_${select.id}`;
-    shown.setAttribute("aria-labelledby", `${label.id} ${shown.getAttribute("aria-labelledby") ?? ""}`.trim());
+    for (const part of [field, ...field.querySelectorAll("[role=textbox]")]) {
+      part.setAttribute("aria-labelledby", `${label.id} ${part.getAttribute("aria-labelledby") ?? ""}`.trim());
+    }
+    field.dataset.isNamed = "yes";
   }
-});
+};
+new MutationObserver(nameFields).observe(document.documentElement, { childList: true, subtree: true });
