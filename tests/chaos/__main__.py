@@ -30,7 +30,7 @@ from tests.chaos.load import Client  # noqa: E402 — after the settings
 from tests.core.process import PYTHON, ROOT, start  # noqa: E402 — after the settings
 from tests.postgres import Cluster, cluster  # noqa: E402 — after the settings
 from tests.server import registry  # noqa: E402 — after the settings
-from tests.server.registry import Registry, send  # noqa: E402 — after the settings
+from tests.server.registry import Answer, Registry, send  # noqa: E402 — after the settings
 
 CLIENTS = 6
 RECOVERY_SECONDS = 60
@@ -152,15 +152,24 @@ def run(name: str, server: Server, kills: dict[str, Callable[[], None]], number:
     return account
 
 
+def served(ask: Callable[[], Answer]) -> Answer:
+    """What `ask` gives back, asked again while it is 503: one worker notices later than another what is well again."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while (answer := ask()).status == 503 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return answer
+
+
 def verify(client: Client, made: Registry, account: Account) -> None:
     """Hold what one client was told against what the registry says now."""
     known = client.known
-    rows = made.call("GET", "/_/token", **client.bearer).json()["data"]
+    rows = served(lambda: made.call("GET", "/_/token", **client.bearer)).json()["data"]
     listed = {row["name"]: row["active"] for row in rows}
     with closing(made.connect()) as connection:
 
         def is_usable(credential: str) -> bool:
-            answer = send(connection, "POST", "/introspect", {"token": credential}, **client.bearer)
+            asked = {"token": credential}
+            answer = served(lambda: send(connection, "POST", "/introspect", asked, **client.bearer))
             return bool(answer.json()["active"])
 
         for name, active in known.active.items():
