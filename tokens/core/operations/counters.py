@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
@@ -19,7 +19,11 @@ from tokens.core.models import Credential, DailyCount, State
 # With fewer rows ever made than this, counting takes a few milliseconds.
 SMALL = 20_000
 STOCK_SECONDS = 300
+# How many rows of an index SQLite looks at.
+ANALYZED = 1000
 SOON = timedelta(days=7)
+# How far back the overview shows what was minted.
+DAYS = 30
 STOCK = ("usable", "expiring", "expired", "revoked")
 
 _lock = threading.Lock()
@@ -71,6 +75,8 @@ def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> 
     for model in models:
         if _is_large(model) and _claim(model, now=now):
             store_stock(model, now=now)
+            minted([model], days=DAYS, now=now)
+            analyze()
 
 
 def stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
@@ -98,23 +104,43 @@ def count_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
 def store_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
     """Count and store, for whoever looks at a large table."""
     counted = count_stock(model, now=now)
-    _store({_stock_name(model, what): number for what, number in counted.items()}, day=now.date(), now=now)
+    counts = {_stock_name(model, what): number for what, number in counted.items()}
+    if _is_large(model):
+        counts[_minted_name(model)] = _minted_on(model, now.date())
+    _store(counts, day=now.date(), now=now)
     return counted
+
+
+def analyze() -> None:
+    """Have SQLite look at some of its rows, to know which of two indexes finds fewer. PostgreSQL does so itself."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA analysis_limit = {ANALYZED}")
+            cursor.execute("ANALYZE")
+
+
+def recount(models: Iterable[type[Credential]], *, now: datetime) -> None:
+    """Count the stock and the finished days again, after rows were made that are older than they look."""
+    models = list(models)
+    DailyCount.objects.filter(name__in=[_minted_name(model) for model in models]).delete()
+    for model in models:
+        store_stock(model, now=now)
+    minted(models, days=DAYS, now=now)
 
 
 def minted(models: Iterable[type[Credential]], *, days: int, now: datetime) -> dict[str, list[int]]:
     """How many of each kind were minted on each of the last `days` days, today last."""
     today = now.date()
     wanted = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
-    names = {f"minted:{model.kind}": model for model in models}
-    stored = {(row.name, row.day): row.count for row in DailyCount.objects.filter(name__in=names, day__gte=wanted[0])}
+    names = {_minted_name(model): model for model in models}
+    rows = DailyCount.objects.filter(name__in=names, day__gte=wanted[0])
+    # What was counted before its day was over is good for that day, and for large tables alone.
+    stored = {(row.name, row.day): row.count for row in rows if row.day == today or row.day < row.counted_at.date()}
     fresh: dict[date, dict[str, int]] = {}
     for day in wanted:
         for name, model in names.items():
             if (name, day) not in stored:
-                begin = datetime.combine(day, time(), tzinfo=UTC)
-                rows = model._default_manager.filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1))
-                stored[name, day] = rows.count()
+                stored[name, day] = _minted_on(model, day)
                 if day < today:
                     fresh.setdefault(day, {})[name] = stored[name, day]
     for day, counts in fresh.items():
@@ -128,6 +154,15 @@ def tallied(*, days: int, now: datetime) -> dict[str, list[int]]:
     rows = DailyCount.objects.filter(name__in=_tallies, day__gte=wanted[0])
     stored = {(row.name, row.day): row.count for row in rows}
     return {name: [stored.get((name, day), 0) for day in wanted] for name in _tallies}
+
+
+def _minted_on(model: type[Credential], day: date) -> int:
+    begin = datetime.combine(day, time(), tzinfo=UTC)
+    return model._default_manager.filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1)).count()
+
+
+def _minted_name(model: type[Credential]) -> str:
+    return f"minted:{model.kind}"
 
 
 def _stock_name(model: type[Credential], what: str) -> str:
