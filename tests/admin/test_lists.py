@@ -136,6 +136,67 @@ def test_filters_by_owner_and_by_publisher(admin):
     assert listed(admin, "podcast_perf_performancetoken", publisher__id__exact=token.publisher_id) == [token]
 
 
+def test_lists_what_was_filtered_and_sorted_in_that_order(admin):
+    now = timezone.now()
+    rows = [
+        NamedTokenFactory(name=name, expires_at=now - timedelta(days=days))
+        for name, days in (("b", 3), ("a", 2), ("c", 1))
+    ]
+    second, first, third = rows
+    NamedTokenFactory(name="0")
+    assert listed(admin, "tokens_namedtoken", state="expired") == [third, first, second]
+    assert listed(admin, "tokens_namedtoken", state="expired", o="1") == [first, second, third]
+    assert listed(admin, "tokens_namedtoken", state="expired", o="-1") == [third, second, first]
+
+
+def test_lists_what_ends_never_before_what_ends_latest(admin):
+    now = timezone.now()
+    soon, late = (NamedTokenFactory(expires_at=now + timedelta(days=days)) for days in (1, 9))
+    old, new = NamedTokenFactory(), NamedTokenFactory()
+    active = listed(admin, "tokens_namedtoken", state="active")
+    assert (set(active[:2]), active[2:]) == ({old, new}, [late, soon])
+
+
+def test_lists_each_locked_key_once(admin):
+    now = timezone.now()
+    owner, group = ProfileFactory(locked_at=now), GroupFactory(locked_at=now)
+    ApiKeyFactory(group=GroupFactory())
+    keys = [ApiKeyFactory(owner=owner), ApiKeyFactory(group=group), ApiKeyFactory(owner=owner, group=group)]
+    assert listed(admin, "edi_auth_apikey", state="locked") == keys[::-1]
+
+
+def test_lists_no_more_than_the_cap_of_what_lies_in_two_ranges(admin, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_LISTED", 5)
+    for expires_at in (None, timezone.now() + timedelta(days=1)):
+        for _ in range(3):
+            NamedTokenFactory(expires_at=expires_at)
+    assert len(listed(admin, "tokens_namedtoken", state="active")) == 5
+
+
+def test_shows_each_row_of_a_filter_on_one_page(admin):
+    made = {NamedTokenFactory(is_active=False).pk for _ in range(70)}
+    pages = [listed(admin, "tokens_namedtoken", state="inactive", p=page) for page in (1, 2)]
+    shown = [row.pk for page in pages for row in page]
+    assert (len(shown), set(shown)) == (70, made)
+
+
+def test_leads_from_a_page_that_is_not_there_to_the_list(admin):
+    for _ in range(60):
+        NamedTokenFactory()
+    response = admin.get(reverse("admin:tokens_namedtoken_changelist"), {"p": 9})
+    assert response["Location"].endswith("?e=1")
+
+
+@pytest.mark.parametrize("query", [{}, {"state": "active"}])
+def test_exports_more_rows_than_are_read_at_a_time(admin, monkeypatch, query):
+    monkeypatch.setattr(listing, "EXPORTED", 2)
+    made = [NamedTokenFactory().pk for _ in range(5)]
+    rows = json.loads(
+        b"".join(admin.get(reverse("admin:tokens_namedtoken_export", args=["json"]), query).streaming_content)
+    )
+    assert sorted(row["id"] for row in rows) == made
+
+
 @pytest.mark.parametrize("name", SPECIMENS)
 def test_finds_the_row_behind_a_whole_secret(admin, snapshot, name):
     if name not in {kind.name for kind in kinds.all_kinds()}:
