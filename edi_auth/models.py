@@ -168,7 +168,12 @@ class ApiKey(RotatableCredential):
     class Meta(RotatableCredential.Meta):
         ordering = ["-id"]
         verbose_name = "API key"
-        indexes = [*RotatableCredential.Meta.indexes, prefix_index("name", name="apikey_prefix")]
+        indexes = [
+            *RotatableCredential.Meta.indexes,
+            prefix_index("name", name="apikey_prefix"),
+            # For a list that is sorted by name; PostgreSQL has the one above in another order.
+            models.Index(fields=["name"], name="apikey_by_name"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["owner", "name"],

@@ -157,6 +157,15 @@ def test_lists_what_ends_never_before_what_ends_latest(admin):
     assert (set(active[:2]), active[2:]) == ({old, new}, [late, soon])
 
 
+@pytest.mark.parametrize("few", [0, 9])
+def test_filters_by_owner_and_by_state_at_once(admin, monkeypatch, few):
+    monkeypatch.setattr(listing, "FEW", few)
+    owner, hour = ProfileFactory(), timedelta(hours=1)
+    keys = [ApiKeyFactory(owner=owner, expires_at=timezone.now() - hour) for _ in range(2)]
+    ApiKeyFactory(owner=owner), ApiKeyFactory(expires_at=timezone.now() - hour)
+    assert listed(admin, "edi_auth_apikey", state="expired", owner__id__exact=owner.pk) == keys[::-1]
+
+
 def test_lists_each_locked_key_once(admin):
     now = timezone.now()
     owner, group = ProfileFactory(locked_at=now), GroupFactory(locked_at=now)

@@ -18,7 +18,7 @@ from tests.factories import (
     secret_of,
     value_of,
 )
-from tokens.core.admin.listing import MAX_LISTED
+from tokens.core.admin.listing import MAX_FOUND, MAX_LISTED
 from tokens.core.audit import Actor
 
 pytestmark = pytest.mark.django_db
@@ -112,8 +112,11 @@ FILTERED = [
     ("tokens_namedtoken", "state=expired&o=1", "namedtoken_state", "expires_at"),
     ("edi_auth_apikey", "state=locked", "owner_id", "owner_id"),
     ("edi_auth_apikey", "owner__id__exact=1", "owner_id", "owner_id"),
+    ("edi_auth_apikey", "owner__id__exact=1&state=expired", "owner_id", "owner_id"),
     ("edi_auth_profile", "idp__exact=google", "profile_idp", "idp"),
     ("edi_auth_profile", "locked=yes", "locked_at", "locked_at"),
+    ("edi_auth_apikey", "o=1", "apikey_by_name", ""),
+    ("tokens_namedtoken", "o=1", "namedtoken_by_name", ""),
     ("tokens_auditevent", "", "auditevent_at", ""),
     ("tokens_auditevent", "since=week", "auditevent_at", "at"),
     ("tokens_auditevent", "action=tokens:named_token:mint", "auditevent_by_action", "action"),
@@ -124,7 +127,7 @@ FILTERED = [
 ]
 LIMITS = (f"LIMIT {MAX_LISTED}", f"LIMIT {MAX_LISTED - 1}")  # the second of two ranges, after one row
 # A PostgreSQL chooses by its statistics what to do about these, and an empty table has none.
-BY_STATISTICS = {"state=locked", "idp__exact=google", "about=named_token:1"}
+BY_STATISTICS = {"state=locked", "owner__id__exact=1&state=expired", "idp__exact=google", "about=named_token:1"}
 
 
 @pytest.mark.parametrize(("name", "query", "index", "column"), FILTERED)
@@ -146,3 +149,19 @@ def test_finds_what_a_list_is_filtered_by_in_the_order_of_an_index(
         assert [step for step in steps if re.search(rf"(\(|AND |Index Cond: .*){column}", step)] or not column, steps
         if connection.vendor == "sqlite" and not query.startswith(("state=locked", "about=named")):
             assert "USE TEMP B-TREE FOR ORDER BY" not in steps
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tokens_namedtoken", "podcast_perf_performancetoken", "edi_auth_apikey", "edi_auth_profile", "tokens_auditevent"],
+)
+def test_searches_by_indexes(client, django_user_model, name):
+    client.force_login(django_user_model.objects.create_superuser("jane"))
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(f"{reverse(f'admin:{name}_changelist')}?q=wanted").status_code == 200
+    statements = [
+        ran["sql"] for ran in captured if ran["sql"].endswith(f"LIMIT {MAX_FOUND}") and "wanted" in ran["sql"]
+    ]
+    assert statements
+    assert len(captured) < 10
+    assert {sql: found for sql in statements if (found := scans(sql))} == {}

@@ -5,6 +5,8 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib import admin
@@ -12,6 +14,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR
 from django.core.paginator import InvalidPage, Paginator
 from django.db.models import Model, Q, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -24,7 +27,9 @@ from tokens.core.models import Credential, Range, State
 
 # Nobody pages further, and counting further would take a second.
 MAX_LISTED = 1000
-# How many rows one field of a search may find.
+# How many rows may be looked at one by one.
+FEW = 20_000
+# How many rows one query of a search may find.
 MAX_FOUND = 1000
 # How many rows of an export are read at a time.
 EXPORTED = 1000
@@ -58,7 +63,7 @@ class RegistryChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Find the rows of the page."""
-        ids = self.first_ids()
+        ids = self.first_ids(request)
         self.paginator = self.model_admin.get_paginator(request, ids, self.list_per_page)
         self.result_count, self.full_result_count = len(ids), None
         self.show_full_result_count, self.show_admin_actions, self.can_show_all = False, True, False
@@ -70,12 +75,12 @@ class RegistryChangeList(ChangeList):
         rows = {row.pk: row for row in self.apply_select_related(self.root_queryset).filter(pk__in=shown).order_by()}
         self.result_list = [rows[pk] for pk in shown if pk in rows]
 
-    def first_ids(self) -> list[Any]:
+    def first_ids(self, request: HttpRequest) -> list[Any]:
         """The ids of what is paged through, in the order of the list."""
         ordered = self.queryset.values_list("pk", flat=True)
         is_sorted = bool(self.params.get(ORDER_VAR))
         told = (spec.ranges(self.model) for spec in self.filter_specs if hasattr(spec, "ranges"))
-        ranges = next(filter(None, told), None)
+        ranges = None if self.is_narrow(request) else next(filter(None, told), None)
         if ranges is None and not (is_sorted and self.has_active_filters):
             return list(ordered[:MAX_LISTED])
         found: list[Any] = []
@@ -86,6 +91,18 @@ class RegistryChangeList(ChangeList):
             rows = self.root_queryset.filter(pk__in=found).order_by(*self.queryset.query.order_by)
             return list(rows.values_list("pk", flat=True))
         return found if all(part.order for part in ranges or ()) else sorted(found, reverse=True)
+
+    def is_narrow(self, request: HttpRequest) -> bool:
+        """Whether the search, or the filters without ranges (those by owner), leave few enough rows to look at each."""
+        rows = self.root_queryset
+        given = [
+            spec
+            for spec in self.filter_specs
+            if not hasattr(spec, "ranges") and not request.GET.keys().isdisjoint(spec.expected_parameters())
+        ]
+        for spec in given:
+            rows = spec.queryset(request, rows)
+        return bool(self.query or (given and rows.order_by()[:FEW].count() < FEW))
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -203,11 +220,16 @@ def verb_words(action: str) -> str:
     return f"{words[:1].upper()}{words[1:]}: {verb.replace('_', ' ')}"
 
 
-def search(queryset: "QuerySet[Any]", fields: Iterable[str], term: str) -> "QuerySet[Any]":
-    """The rows of `queryset` of which one of `fields` begins with `term`, each looked up in its own index."""
+def search(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "QuerySet[Any]":
+    """The rows of `queryset` of which one of `fields` begins with `term`, each looked up in its own index.
+
+    The fields of the row itself are looked up in one query, those of another in one each.
+    """
     found: set[Any] = set()
-    for field in fields:
-        rows = queryset.model._default_manager.filter(**{f"{field}__begins": term}).order_by()
+    own = [field for field in fields if LOOKUP_SEP not in field]
+    for alike in (own, *([field] for field in fields if field not in own)):
+        begins = (Q(**{f"{field}__begins": term}) for field in alike)
+        rows = queryset.model._default_manager.filter(reduce(or_, begins)).order_by()
         found.update(rows.values_list("pk", flat=True)[:MAX_FOUND])
     return queryset.filter(pk__in=found)
 
@@ -255,7 +277,10 @@ def in_batches(wanted: "QuerySet[Any]", rows: "QuerySet[Any]") -> Iterator[Any]:
             yield from batch
             batch = list(ordered.filter(pk__gt=batch[-1].pk)[:EXPORTED])
         return
-    ids = array("q", wanted.order_by().values_list("pk", flat=True).iterator(chunk_size=10_000))
+    found = wanted.order_by().values_list("pk", flat=True)
+    first = set(found[:EXPORTED])  # so that the download begins before all are found
+    yield from rows.filter(pk__in=first).order_by("pk")
+    ids = array("q", (pk for pk in found.iterator(chunk_size=10_000) if pk not in first))
     for begin in range(0, len(ids), EXPORTED):
         yield from rows.filter(pk__in=ids[begin : begin + EXPORTED].tolist()).order_by("pk")
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
@@ -19,8 +19,6 @@ from tokens.core.models import Credential, DailyCount, State
 # With fewer rows ever made than this, counting takes a few milliseconds.
 SMALL = 20_000
 STOCK_SECONDS = 300
-# How many rows of an index SQLite looks at.
-ANALYZED = 1000
 SOON = timedelta(days=7)
 # How far back the overview shows what was minted.
 DAYS = 30
@@ -76,7 +74,6 @@ def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> 
         if _is_large(model) and _claim(model, now=now):
             store_stock(model, now=now)
             minted([model], days=DAYS, now=now)
-            analyze()
 
 
 def stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
@@ -109,14 +106,6 @@ def store_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
         counts[_minted_name(model)] = _minted_on(model, now.date())
     _store(counts, day=now.date(), now=now)
     return counted
-
-
-def analyze() -> None:
-    """Have SQLite look at some of its rows, to know which of two indexes finds fewer. PostgreSQL does so itself."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA analysis_limit = {ANALYZED}")
-            cursor.execute("ANALYZE")
 
 
 def recount(models: Iterable[type[Credential]], *, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Let profiles be filtered by identity provider."""
+"""Let profiles be filtered by identity provider, and API keys be sorted by name."""
 
 from django.db import migrations, models
 
@@ -12,4 +12,5 @@ class Migration(migrations.Migration):
 
     operations = [
         AddIndexAside(model_name="profile", index=models.Index(fields=["idp"], name="profile_idp")),
+        AddIndexAside(model_name="apikey", index=models.Index(fields=["name"], name="apikey_by_name")),
     ]
