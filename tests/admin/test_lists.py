@@ -69,6 +69,16 @@ def test_pages_without_counting_everything(admin, monkeypatch):
     assert "60 or more named tokens" in page.content.decode()
 
 
+def test_says_that_not_all_of_a_filter_is_sorted(admin, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_LISTED", 2)
+    for _ in range(3):
+        NamedTokenFactory()
+    url, words = reverse("admin:tokens_namedtoken_changelist"), "of which the first 2 are sorted"
+    assert words in admin.get(url, {"state": "active", "o": "1"}).content.decode()
+    assert words not in admin.get(url, {"state": "active"}).content.decode()
+    assert words not in admin.get(url, {"o": "1"}).content.decode()
+
+
 @pytest.mark.parametrize(
     ("name", "make", "query"),
     [

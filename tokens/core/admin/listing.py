@@ -61,6 +61,8 @@ class RegistryChangeList(ChangeList):
     sorted after it was found.
     """
 
+    is_sorted_afterwards = False
+
     def get_results(self, request: HttpRequest) -> None:
         """Find the rows of the page."""
         ids = self.first_ids(request)
@@ -88,6 +90,7 @@ class RegistryChangeList(ChangeList):
             if len(found) < MAX_LISTED:
                 found += ordered.filter(part.condition).order_by(*part.order)[: MAX_LISTED - len(found)]
         if is_sorted:
+            self.is_sorted_afterwards = True
             rows = self.root_queryset.filter(pk__in=found).order_by(*self.queryset.query.order_by)
             return list(rows.values_list("pk", flat=True))
         return found if all(part.order for part in ranges or ()) else sorted(found, reverse=True)
