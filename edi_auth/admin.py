@@ -1,9 +1,11 @@
 """The admin of profiles, groups and API keys."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
@@ -25,6 +27,7 @@ from tokens.core.admin.verbs import (
     Verb,
     operator,
 )
+from tokens.core.models import Range
 
 
 class LockFilter(admin.SimpleListFilter):
@@ -41,6 +44,10 @@ class LockFilter(admin.SimpleListFilter):
         """The principals that were chosen."""
         chosen = self.value()
         return queryset.filter(locked_at__isnull=chosen == "no") if chosen in {"yes", "no"} else queryset
+
+    def ranges(self, model: type[Principal]) -> Sequence[Range] | None:
+        """Where those are that are locked, the latest first."""
+        return (Range(Q(), ("-locked_at",)),) if self.value() == "yes" else None
 
 
 class PrincipalAdmin(RegistryAdmin):

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from datetime import datetime
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
@@ -9,7 +10,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
-from tokens.core.models import Recorded, RotatableCredential, State, no_controls, prefix_index
+from tokens.core.models import Range, Recorded, RotatableCredential, State, no_controls, prefix_index
 
 # A star would end the first part of a PASTA token's text, a control character would end a header line.
 no_stars = RegexValidator(r"\A[^*\x00-\x1f\x7f-\x9f]+\Z", "must not contain stars or control characters.")
@@ -96,6 +97,7 @@ class Profile(Principal):
         indexes = [
             prefix_index("common_name", name="profile_common_name"),
             prefix_index("email", name="profile_email"),
+            models.Index(fields=["idp"], name="profile_idp"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -166,7 +168,12 @@ class ApiKey(RotatableCredential):
     class Meta(RotatableCredential.Meta):
         ordering = ["-id"]
         verbose_name = "API key"
-        indexes = [*RotatableCredential.Meta.indexes, prefix_index("name", name="apikey_prefix")]
+        indexes = [
+            *RotatableCredential.Meta.indexes,
+            prefix_index("name", name="apikey_prefix"),
+            # For a list that is sorted by name; PostgreSQL has the one above in another order.
+            models.Index(fields=["name"], name="apikey_by_name"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["owner", "name"],
@@ -193,6 +200,17 @@ class ApiKey(RotatableCredential):
             State.LOCKED: models.Q(owner__locked_at__isnull=False)
             | models.Q(group__isnull=False, group__locked_at__isnull=False)
         }
+
+    @classmethod
+    def ranges(cls, state: State, *, now: datetime) -> tuple[Range, ...]:
+        """What is locked is found by its owner, or by its group."""
+        if state != State.LOCKED:
+            return super().ranges(state, now=now)
+        locked = models.Q(owner__in=Profile.objects.filter(locked_at__isnull=False))
+        return (
+            Range(locked),
+            Range(models.Q(owner__locked_at__isnull=True, group__in=Group.objects.filter(locked_at__isnull=False))),
+        )
 
     @property
     def owner_label(self) -> str:

@@ -2,22 +2,26 @@
 
 import os
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
+from django.db.models import Count, Max, Min, Value
+from django.db.models.functions import Concat, Mod, Substr
 from django.utils import timezone
 
 from edi_auth import services
 from edi_auth.models import ApiKey, Group, Idp, Profile, edi_id_of
-from tokens.core import rotation, setup
+from tokens.core import demo, rotation, setup
 from tokens.core.audit import SYSTEM
+from tokens.core.demo import Progress, RandomHex, renumbered, used_life
 from tokens.core.models import digest
-from tokens.core.setup import Made, Run, life, store
+from tokens.core.setup import Made, Run
 
+# Demo profiles of one batch.
+PROFILES = 5_000
 DEMO_UID = "uid=demo,o=EDI,dc=edirepository,dc=org"
 
 
@@ -53,40 +57,53 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -
     return path
 
 
-def make_demo_data(count: int) -> None:
+def make_demo_data(count: int, progress: Progress) -> None:
     """A profile for every ten API keys, some groups, and the keys."""
-    now, begin, known = timezone.now(), ApiKey.objects.count(), Profile.objects.count()
-    first = ("Ada", "Ben", "Chloé", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Ivan", "Juana")
-    last = ("Moss", "Rivers", "Okafor", "Tanaka", "Lindqvist", "Haddad", "Novak", "Silva")
-    profiles = (
-        Profile(
-            idp=Idp.LDAP,
-            idp_uid=f"uid=demo{number},o=EDI,dc=edirepository,dc=org",
-            edi_id=edi_id_of(f"uid=demo{number},o=EDI,dc=edirepository,dc=org"),
-            common_name=f"{first[number % 10]} {last[number % 8]} {number}",
-            email=f"{first[number % 10].lower()}{number}@example.org".replace("é", "e"),
-            locked_at=now if number % 200 == 199 else None,
-        )
-        for number in range(known, known + count // 10 + 10)
-    )
-    for batch in setup.batched(profiles):  # without audit events, which would ask each profile for its links
-        Profile.objects.bulk_create(cast("list[Profile]", batch))
+    now, known = timezone.now(), demo.last(Profile)
+    for begin in range(known, known + count // 10 + 10, PROFILES):
+        # Without audit events, which would ask each profile for its links.
+        end = min(begin + PROFILES, known + count // 10 + 10)
+        Profile.objects.bulk_create(_demo_profile(number, now=now) for number in range(begin, end))
+        progress("profiles", end - known, count // 10 + 10)
     for name in ("Curators", "Long-term ecology", "Data managers"):
         if not Group.objects.filter(name=name).exists():
             services.add_group(name, actor=SYSTEM, members=Profile.objects.all()[:5])
-    ids = list(Profile.objects.order_by("pk").values_list("pk", flat=True)[:100_000])
+    profiles = Profile.objects.aggregate(first=Min("pk"), last=Max("pk"), count=Count("pk"))
+    ids = list(Profile.objects.order_by("pk").values_list("pk", flat=True)[:PROFILES])
+    is_gapless = profiles["last"] - profiles["first"] + 1 == profiles["count"]
     words = ("laptop", "workstation", "pipeline", "notebook", "cluster")
-    keys = (
-        ApiKey(
-            name=f"{words[number % 5]}-{number:06}",
+    demo.store(
+        count,
+        lambda number, place: ApiKey(
+            name=f"{words[number % 5]}-{number}",
             key_hash=digest(secrets.token_hex(20)),
             preview=secrets.token_urlsafe(4)[:5],
             owner_id=ids[number % len(ids)],
-            **life(number, now=now),
-        )
-        for number in range(begin, begin + count)
+            **used_life(number, place, now=now),
+        ),
+        services.Action.MINT_KEY,
+        fresh=lambda number: {
+            "name": renumbered("name", number),
+            "key_hash": RandomHex(),
+            "preview": Substr(RandomHex(), 1, 5),
+            **({"owner": Mod(number, profiles["count"]) + profiles["first"]} if is_gapless else {}),
+        },
+        label=Concat("name", Value(" ("), "preview", Value("…)")),
+        progress=progress,
     )
-    store(keys, services.Action.MINT_KEY, ApiKey)
+
+
+def _demo_profile(number: int, *, now: datetime) -> Profile:
+    first = ("Ada", "Ben", "Chloé", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Ivan", "Juana")
+    last = ("Moss", "Rivers", "Okafor", "Tanaka", "Lindqvist", "Haddad", "Novak", "Silva")
+    return Profile(
+        idp=Idp.LDAP,
+        idp_uid=f"uid=demo{number},o=EDI,dc=edirepository,dc=org",
+        edi_id=edi_id_of(f"uid=demo{number},o=EDI,dc=edirepository,dc=org"),
+        common_name=f"{first[number % 10]} {last[number % 8]} {number}",
+        email=f"{first[number % 10].lower()}{number}@example.org".replace("é", "e"),
+        locked_at=now if number % 200 == 199 else None,
+    )
 
 
 def make_rows(run: Run) -> list[Made]:

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from podcast_perf import services
 from podcast_perf.models import PerformanceToken, Publisher
-from tokens.core import rotation, setup
+from tokens.core import demo, rotation, setup
+from tokens.core.demo import Progress, life, renumbered, used_life
 from tokens.core.models import digest
-from tokens.core.setup import Made, Run, life, store
+from tokens.core.setup import Made, Run
 
 
 def make_rows(run: Run) -> list[Made]:
@@ -20,34 +21,37 @@ def make_rows(run: Run) -> list[Made]:
     return [Made("Podcast X-PUB-KEY", key, f"curl {run.base_url}/token -H 'X-PUB-KEY: {key}'")] if key else []
 
 
-def make_demo_data(count: int) -> None:
+def make_demo_data(count: int, progress: Progress) -> None:
     """A publisher for every thousand performance tokens, and those."""
-    now, begin = timezone.now(), PerformanceToken.objects.count()
+    now = timezone.now()
     names = ("The Daily Bark", "Signal Path", "Night Shift", "Open Field", "Long Wave", "Small Talk", "Deep Dish")
-    known = Publisher.objects.count()
-    publishers = [
-        Publisher(
-            name=f"{names[number % 7]} {number + 1}",
-            key_hash=digest(f"{secrets.token_hex(20)}"),
+    demo.store(
+        count // 1000 + 7,
+        lambda number, place: Publisher(
+            name=f"{names[number % 7]} {number}",
+            key_hash=digest(secrets.token_hex(20)),
             preview=secrets.token_urlsafe(4)[:5],
-            **life(number, now=now),
-        )
-        for number in range(known, known + count // 1000 + 7)
-    ]
-    store(publishers, services.Action.ADD_PUBLISHER, Publisher)
+            **used_life(number, place, now=now),
+        ),
+        services.Action.ADD_PUBLISHER,
+        progress=progress,
+    )
     ids = list(Publisher.objects.values_list("pk", flat=True)[:10_000])
-    store(
-        (_demo_token(number, ids[number % len(ids)], now=now) for number in range(begin, begin + count)),
+    demo.store(
+        count,
+        lambda number, place: _demo_token(number, place, ids[number % len(ids)], now=now),
         services.Action.MINT,
-        PerformanceToken,
+        fresh=lambda number: {"serial": renumbered("serial", number)},
+        label="serial",
+        progress=progress,
     )
 
 
-def _demo_token(number: int, publisher_id: int, *, now: datetime) -> PerformanceToken:
-    made = life(number, now=now)
+def _demo_token(number: int, place: float, publisher_id: int, *, now: datetime) -> PerformanceToken:
+    made = life(number, place, now=now)
     created_at = made["created_at"]
     return PerformanceToken(
-        serial=f"{services.base36(int(created_at.timestamp() * 1000))}-{number:016x}",
+        serial=f"{services.base36(int(created_at.timestamp() * 1000))}-{number}",
         duration="1",
         is_admin=number % 5 > 0,
         publisher_id=publisher_id,

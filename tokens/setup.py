@@ -5,14 +5,16 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import Max, Q
+from django.db.models import Max, Q, UUIDField
+from django.db.models.functions import Cast, Substr
 from django.utils import timezone
 
 from tokens import services
-from tokens.core import rotation, setup
+from tokens.core import demo, rotation, setup
 from tokens.core.audit import SYSTEM
+from tokens.core.demo import Progress, RandomHex, renumbered, used_life
 from tokens.core.models import digest
-from tokens.core.setup import Made, Run, life, store
+from tokens.core.setup import Made, Run
 from tokens.models import NamedToken, OperatorPolicy
 
 FIRST_OPERATOR = "admin"
@@ -35,17 +37,25 @@ def make_rows(run: Run) -> list[Made]:
     return made
 
 
-def make_demo_data(count: int) -> None:
+def make_demo_data(count: int, progress: Progress) -> None:
     """Named tokens."""
-    now, begin = timezone.now(), NamedToken.objects.count()
+    now = timezone.now()
     words = ("deploy", "backup", "ci", "grafana", "sync", "report", "billing", "search", "import", "export")
-    rows = (
-        NamedToken(
-            name=f"{words[number % 10]}-{number:06}", can_write=number % 3 > 0, updated_at=now, **life(number, now=now)
-        )
-        for number in range(begin, begin + count)
+    demo.store(
+        count,
+        lambda number, place: NamedToken(
+            name=f"{words[number % 10]}-{number}",
+            can_write=number % 3 > 0,
+            updated_at=now,
+            **used_life(number, place, now=now),
+        ),
+        services.Action.MINT,
+        fresh=lambda number: {
+            "name": renumbered("name", number),
+            "subject": Cast(Substr(RandomHex(), 1, 32), UUIDField()),
+        },
+        progress=progress,
     )
-    store(rows, services.Action.MINT, NamedToken)
 
 
 def old_values(moment: datetime) -> tuple[datetime | None, str]:

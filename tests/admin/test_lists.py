@@ -78,6 +78,16 @@ def test_pages_without_counting_everything(admin, monkeypatch):
     assert "60 or more named tokens" in page.content.decode()
 
 
+def test_says_that_not_all_of_a_filter_is_sorted(admin, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_LISTED", 2)
+    for _ in range(3):
+        NamedTokenFactory()
+    url, words = reverse("admin:tokens_namedtoken_changelist"), "of which the first 2 are sorted"
+    assert words in admin.get(url, {"state": "active", "o": "1"}).content.decode()
+    assert words not in admin.get(url, {"state": "active"}).content.decode()
+    assert words not in admin.get(url, {"o": "1"}).content.decode()
+
+
 @pytest.mark.parametrize(
     ("name", "make", "query"),
     [
@@ -143,6 +153,76 @@ def test_filters_by_owner_and_by_publisher(admin):
     ApiKeyFactory(), PerformanceTokenFactory()
     assert listed(admin, "edi_auth_apikey", owner__id__exact=key.owner_id) == [key]
     assert listed(admin, "podcast_perf_performancetoken", publisher__id__exact=token.publisher_id) == [token]
+
+
+def test_lists_what_was_filtered_and_sorted_in_that_order(admin):
+    now = timezone.now()
+    rows = [
+        NamedTokenFactory(name=name, expires_at=now - timedelta(days=days))
+        for name, days in (("b", 3), ("a", 2), ("c", 1))
+    ]
+    second, first, third = rows
+    NamedTokenFactory(name="0")
+    assert listed(admin, "tokens_namedtoken", state="expired") == [third, first, second]
+    assert listed(admin, "tokens_namedtoken", state="expired", o="1") == [first, second, third]
+    assert listed(admin, "tokens_namedtoken", state="expired", o="-1") == [third, second, first]
+
+
+def test_lists_what_ends_never_before_what_ends_latest(admin):
+    now = timezone.now()
+    soon, late = (NamedTokenFactory(expires_at=now + timedelta(days=days)) for days in (1, 9))
+    old, new = NamedTokenFactory(), NamedTokenFactory()
+    active = listed(admin, "tokens_namedtoken", state="active")
+    assert (set(active[:2]), active[2:]) == ({old, new}, [late, soon])
+
+
+@pytest.mark.parametrize("few", [0, 9])
+def test_filters_by_owner_and_by_state_at_once(admin, monkeypatch, few):
+    monkeypatch.setattr(listing, "FEW", few)
+    owner, hour = ProfileFactory(), timedelta(hours=1)
+    keys = [ApiKeyFactory(owner=owner, expires_at=timezone.now() - hour) for _ in range(2)]
+    ApiKeyFactory(owner=owner), ApiKeyFactory(expires_at=timezone.now() - hour)
+    assert listed(admin, "edi_auth_apikey", state="expired", owner__id__exact=owner.pk) == keys[::-1]
+
+
+def test_lists_each_locked_key_once(admin):
+    now = timezone.now()
+    owner, group = ProfileFactory(locked_at=now), GroupFactory(locked_at=now)
+    ApiKeyFactory(group=GroupFactory())
+    keys = [ApiKeyFactory(owner=owner), ApiKeyFactory(group=group), ApiKeyFactory(owner=owner, group=group)]
+    assert listed(admin, "edi_auth_apikey", state="locked") == keys[::-1]
+
+
+def test_lists_no_more_than_the_cap_of_what_lies_in_two_ranges(admin, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_LISTED", 5)
+    for expires_at in (None, timezone.now() + timedelta(days=1)):
+        for _ in range(3):
+            NamedTokenFactory(expires_at=expires_at)
+    assert len(listed(admin, "tokens_namedtoken", state="active")) == 5
+
+
+def test_shows_each_row_of_a_filter_on_one_page(admin):
+    made = {NamedTokenFactory(is_active=False).pk for _ in range(70)}
+    pages = [listed(admin, "tokens_namedtoken", state="inactive", p=page) for page in (1, 2)]
+    shown = [row.pk for page in pages for row in page]
+    assert (len(shown), set(shown)) == (70, made)
+
+
+def test_leads_from_a_page_that_is_not_there_to_the_list(admin):
+    for _ in range(60):
+        NamedTokenFactory()
+    response = admin.get(reverse("admin:tokens_namedtoken_changelist"), {"p": 9})
+    assert response["Location"].endswith("?e=1")
+
+
+@pytest.mark.parametrize("query", [{}, {"state": "active"}])
+def test_exports_more_rows_than_are_read_at_a_time(admin, monkeypatch, query):
+    monkeypatch.setattr(listing, "EXPORTED", 2)
+    made = [NamedTokenFactory().pk for _ in range(5)]
+    rows = json.loads(
+        b"".join(admin.get(reverse("admin:tokens_namedtoken_export", args=["json"]), query).streaming_content)
+    )
+    assert sorted(row["id"] for row in rows) == made
 
 
 @pytest.mark.parametrize("name", SPECIMENS)

@@ -101,6 +101,18 @@ def test_forgets_no_count_that_could_not_be_stored(monkeypatch):
     assert DailyCount.objects.get().count == 1
 
 
+def test_counts_what_a_large_table_got_today_behind_the_scenes(monkeypatch):
+    monkeypatch.setattr(counters, "SMALL", 0)
+    NamedTokenFactory(created_at=NOW - timedelta(hours=1))
+    counters.tick([NamedToken], now=NOW)
+    NamedTokenFactory(created_at=NOW)
+    assert counters.minted([NamedToken], days=2, now=NOW) == {"named_token": [0, 1]}
+    counters.tick([NamedToken], now=NOW + timedelta(seconds=counters.STOCK_SECONDS + 1))
+    assert counters.minted([NamedToken], days=2, now=NOW) == {"named_token": [0, 2]}
+    NamedTokenFactory(created_at=NOW + timedelta(hours=1))
+    assert counters.minted([NamedToken], days=2, now=NOW + timedelta(days=1)) == {"named_token": [3, 0]}
+
+
 def test_lists_what_ends_next_with_its_owner(admin):
     now = timezone.now()
     ApiKeyFactory(name="later", expires_at=now + timedelta(days=9))

@@ -58,6 +58,7 @@ class AuditEventAdmin(ListAdmin):
     """The audit log, read-only."""
 
     icon = "history"
+    ordering = ("-at", "-id")
     list_display = ("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "reason")
     list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)
     search_fields = ("object_label", "request_id")

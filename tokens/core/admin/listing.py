@@ -2,27 +2,38 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib import admin
-from django.core.paginator import Paginator
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ORDER_VAR
+from django.core.paginator import InvalidPage, Paginator
 from django.db.models import Model, Q, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.views import ChangeList
 
 from tokens.core import audit
-from tokens.core.models import Credential, State
+from tokens.core.models import Credential, Range, State
 from tokens.core.times import later
 
 # Nobody pages further, and counting further would take a second.
-MAX_LISTED = 2000
-# How many rows one field of a search may find.
+MAX_LISTED = 1000
+# How many rows may be looked at one by one.
+FEW = 20_000
+# How many rows one query of a search may find.
 MAX_FOUND = 1000
+# How many rows of an export are read at a time.
+EXPORTED = 1000
 UNITS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 
 
@@ -35,12 +46,67 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # generic for the s
     def count(self) -> int:
         """How many rows there are, `MAX_LISTED` if there are more."""
         rows: Any = self.object_list
-        return int(rows.order_by()[:MAX_LISTED].count())
+        return len(rows) if isinstance(rows, list) else int(rows.order_by()[:MAX_LISTED].count())
 
     @property
     def is_capped(self) -> bool:
         """Whether there may be more rows than are paged through."""
         return self.count >= MAX_LISTED
+
+
+class RegistryChangeList(ChangeList):
+    """A list that asks for the ids of the first `MAX_LISTED` rows, and then for the rows of one page.
+
+    A filter with `ranges()` says where an index finds its rows. Without, a database that expects many rows of a filter
+    looks for them in the order of the list, through all others when it is wrong. What is filtered and sorted as well is
+    sorted after it was found.
+    """
+
+    is_sorted_afterwards = False
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Find the rows of the page."""
+        ids = self.first_ids(request)
+        self.paginator = self.model_admin.get_paginator(request, ids, self.list_per_page)
+        self.result_count, self.full_result_count = len(ids), None
+        self.show_full_result_count, self.show_admin_actions, self.can_show_all = False, True, False
+        self.multi_page = self.result_count > self.list_per_page
+        try:
+            shown = self.paginator.page(self.page_num if self.multi_page else 1).object_list
+        except InvalidPage:
+            raise IncorrectLookupParameters from None
+        rows = {row.pk: row for row in self.apply_select_related(self.root_queryset).filter(pk__in=shown).order_by()}
+        self.result_list = [rows[pk] for pk in shown if pk in rows]
+
+    def first_ids(self, request: HttpRequest) -> list[Any]:
+        """The ids of what is paged through, in the order of the list."""
+        ordered = self.queryset.values_list("pk", flat=True)
+        is_sorted = bool(self.params.get(ORDER_VAR))
+        told = (spec.ranges(self.model) for spec in self.filter_specs if hasattr(spec, "ranges"))
+        ranges = None if self.is_narrow(request) else next(filter(None, told), None)
+        if ranges is None and not (is_sorted and self.has_active_filters):
+            return list(ordered[:MAX_LISTED])
+        found: list[Any] = []
+        for part in ranges or (Range(Q(), tuple(self._get_default_ordering())),):
+            if len(found) < MAX_LISTED:
+                found += ordered.filter(part.condition).order_by(*part.order)[: MAX_LISTED - len(found)]
+        if is_sorted:
+            self.is_sorted_afterwards = True
+            rows = self.root_queryset.filter(pk__in=found).order_by(*self.queryset.query.order_by)
+            return list(rows.values_list("pk", flat=True))
+        return found if all(part.order for part in ranges or ()) else sorted(found, reverse=True)
+
+    def is_narrow(self, request: HttpRequest) -> bool:
+        """Whether the search, or the filters without ranges (those by owner), leave few enough rows to look at each."""
+        rows = self.root_queryset
+        given = [
+            spec
+            for spec in self.filter_specs
+            if not hasattr(spec, "ranges") and not request.GET.keys().isdisjoint(spec.expected_parameters())
+        ]
+        for spec in given:
+            rows = spec.queryset(request, rows)
+        return bool(self.query or (given and rows.order_by()[:FEW].count() < FEW))
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -58,6 +124,11 @@ class StateFilter(admin.SimpleListFilter):
         """The rows in the state that was chosen."""
         state = self.value()
         return queryset.in_state(State(state)) if state in State.values else queryset
+
+    def ranges(self, model: type[Credential]) -> Sequence[Range] | None:
+        """Where they are."""
+        state = self.value()
+        return model.ranges(State(state), now=timezone.now()) if state in State.values else None
 
 
 class ExpiryFilter(admin.SimpleListFilter):
@@ -86,6 +157,11 @@ class ExpiryFilter(admin.SimpleListFilter):
             now = timezone.now()
             return queryset.filter(expires_at__gt=later(now, begin), expires_at__lte=later(now, end))
         return queryset
+
+    def ranges(self, model: type[Credential]) -> Sequence[Range] | None:
+        """Where they are, what is nearest to this moment first."""
+        order = "-expires_at" if self.value() == "past" else "expires_at"
+        return (Range(Q(), (order,)),) if self.value() in self.WINDOWS else None
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -148,11 +224,16 @@ def verb_words(action: str) -> str:
     return f"{words[:1].upper()}{words[1:]}: {verb.replace('_', ' ')}"
 
 
-def search(queryset: "QuerySet[Any]", fields: Iterable[str], term: str) -> "QuerySet[Any]":
-    """The rows of `queryset` of which one of `fields` begins with `term`, each looked up in its own index."""
+def search(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "QuerySet[Any]":
+    """The rows of `queryset` of which one of `fields` begins with `term`, each looked up in its own index.
+
+    The fields of the row itself are looked up in one query, those of another in one each.
+    """
     found: set[Any] = set()
-    for field in fields:
-        rows = queryset.model._default_manager.filter(**{f"{field}__begins": term}).order_by()
+    own = [field for field in fields if LOOKUP_SEP not in field]
+    for alike in (own, *([field] for field in fields if field not in own)):
+        begins = (Q(**{f"{field}__begins": term}) for field in alike)
+        rows = queryset.model._default_manager.filter(reduce(or_, begins)).order_by()
         found.update(rows.values_list("pk", flat=True)[:MAX_FOUND])
     return queryset.filter(pk__in=found)
 
@@ -189,6 +270,23 @@ def exported(row: Any) -> dict[str, Any]:
         document |= {"state": row.state.value, "owner": row.owner_label}
     names = dict.fromkeys((*row.audit_fields, "created_at", "last_used_at", "previous_last_used_at", "use_count"))
     return document | {name: getattr(row, name) for name in names if name in concrete}
+
+
+def in_batches(wanted: "QuerySet[Any]", rows: "QuerySet[Any]") -> Iterator[Any]:
+    """All of `rows` that are in `wanted`, by id, as short queries: nothing in the database waits for who downloads."""
+    if not wanted.query.where:
+        ordered = rows.order_by("pk")
+        batch = list(ordered[:EXPORTED])
+        while batch:
+            yield from batch
+            batch = list(ordered.filter(pk__gt=batch[-1].pk)[:EXPORTED])
+        return
+    found = wanted.order_by().values_list("pk", flat=True)
+    first = set(found[:EXPORTED])  # so that the download begins before all are found
+    yield from rows.filter(pk__in=first).order_by("pk")
+    ids = array("q", (pk for pk in found.iterator(chunk_size=10_000) if pk not in first))
+    for begin in range(0, len(ids), EXPORTED):
+        yield from rows.filter(pk__in=ids[begin : begin + EXPORTED].tolist()).order_by("pk")
 
 
 def export(rows: Iterable[Model], *, format: str, name: str, documents: Any = exported) -> StreamingHttpResponse:

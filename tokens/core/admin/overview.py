@@ -16,8 +16,8 @@ from tokens.core import kinds
 from tokens.core.kinds import Kind
 from tokens.core.models import AuditEvent, Credential, RotatableCredential
 from tokens.core.operations import counters
+from tokens.core.operations.counters import DAYS
 
-DAYS = 30
 COLOURS = ("#7e22ce", "#0e7490", "#b45309", "#15803d", "#be185d", "#4d7c0f")
 _warnings: list[Callable[[HttpRequest], str]] = []
 

@@ -26,6 +26,8 @@ STOCK_SECONDS = 300
 # How long counting one large table may take where nobody waits for it.
 COUNT_SECONDS = 10
 SOON = timedelta(days=7)
+# How far back the overview shows what was minted.
+DAYS = 30
 STOCK = ("usable", "expiring", "expired", "revoked")
 
 _lock = threading.Lock()
@@ -96,6 +98,7 @@ def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> 
         if _is_large(model) and _claim(model, now=now):
             with patience.of(COUNT_SECONDS):
                 store_stock(model, now=now)
+                minted([model], days=DAYS, now=now)
 
 
 def note_most(name: str, number: int, *, now: datetime) -> None:
@@ -129,25 +132,35 @@ def count_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
 def store_stock(model: type[Credential], *, now: datetime) -> dict[str, int]:
     """Count and store, for whoever looks at a large table."""
     counted = count_stock(model, now=now)
-    _store({_stock_name(model, what): number for what, number in counted.items()}, day=now.date(), now=now)
+    counts = {_stock_name(model, what): number for what, number in counted.items()}
+    if _is_large(model):
+        counts[_minted_name(model)] = _minted_on(model, now.date())
+    _store(counts, day=now.date(), now=now)
     return counted
+
+
+def recount(models: Iterable[type[Credential]], *, now: datetime) -> None:
+    """Count the stock and the finished days again, after rows were made that are older than they look."""
+    models = list(models)
+    DailyCount.objects.filter(name__in=[_minted_name(model) for model in models]).delete()
+    for model in models:
+        store_stock(model, now=now)
+    minted(models, days=DAYS, now=now)
 
 
 def minted(models: Iterable[type[Credential]], *, days: int, now: datetime) -> dict[str, list[int]]:
     """How many of each kind were minted on each of the last `days` days, today last."""
     today = now.date()
     wanted = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
-    names = {f"minted:{model.kind}": model for model in models}
-    stored = {(row.name, row.day): row.count for row in DailyCount.objects.filter(name__in=names, day__gte=wanted[0])}
+    names = {_minted_name(model): model for model in models}
+    rows = DailyCount.objects.filter(name__in=names, day__gte=wanted[0])
+    # What was counted before its day was over is good for that day, and for large tables alone.
+    stored = {(row.name, row.day): row.count for row in rows if row.day == today or row.day < row.counted_at.date()}
     fresh: dict[date, dict[str, int]] = {}
     for day in wanted:
         for name, model in names.items():
             if (name, day) not in stored:
-                begin = datetime.combine(day, time(), tzinfo=UTC)
-                rows = model._default_manager.filter(
-                    created_at__gte=begin, created_at__lt=later(begin, timedelta(days=1))
-                )
-                stored[name, day] = rows.count()
+                stored[name, day] = _minted_on(model, day)
                 if day < today:
                     fresh.setdefault(day, {})[name] = stored[name, day]
     for day, counts in fresh.items():
@@ -161,6 +174,15 @@ def tallied(*, days: int, now: datetime) -> dict[str, list[int]]:
     rows = DailyCount.objects.filter(name__in=_tallies, day__gte=wanted[0])
     stored = {(row.name, row.day): row.count for row in rows}
     return {name: [stored.get((name, day), 0) for day in wanted] for name in _tallies}
+
+
+def _minted_on(model: type[Credential], day: date) -> int:
+    begin = datetime.combine(day, time(), tzinfo=UTC)
+    return model._default_manager.filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1)).count()
+
+
+def _minted_name(model: type[Credential]) -> str:
+    return f"minted:{model.kind}"
 
 
 def _stock_name(model: type[Credential], what: str) -> str:
