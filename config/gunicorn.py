@@ -97,7 +97,7 @@ def post_worker_init(worker: Any) -> None:
     who are connected for half a minute more, and hold the port that the next server needs.
     """
     from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
-    from tokens.core.operations import metrics, traces  # noqa: PLC0415 — not before the application is loaded
+    from tokens.core.operations import counters, metrics, traces  # noqa: PLC0415 — not before the application is loaded
     from tokens.core.postgresql import patience  # noqa: PLC0415 — not before the application is loaded
 
     if sys.platform == "linux":
@@ -105,6 +105,7 @@ def post_worker_init(worker: Any) -> None:
     patience.limit()
     traces.start()
     revocations.snapshot.start()
+    counters.start()
     metrics.start_sampling()
 
 

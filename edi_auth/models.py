@@ -24,6 +24,11 @@ def edi_id_of(idp_uid: str) -> str:
     return f"EDI-{hashlib.sha256(idp_uid.encode()).hexdigest()[:40]}"
 
 
+def uid_of(idp: str, idp_uid: str, email: str) -> str:
+    """What tokens call an identity: its `idp_uid`, for Google the e-mail address."""
+    return email if idp == Idp.GOOGLE else idp_uid
+
+
 def random_edi_id() -> str:
     """An EDI-ID for what has no identity of its own, a group."""
     return f"EDI-{secrets.token_hex(20)}"
@@ -114,7 +119,7 @@ class Profile(Principal):
     @property
     def uid(self) -> str:
         """What tokens call this identity: the `idp_uid`, for Google the e-mail address."""
-        return self.email if self.idp == Idp.GOOGLE else self.idp_uid
+        return uid_of(self.idp, self.idp_uid, self.email)
 
     @property
     def link_ids(self) -> list[str]:

@@ -11,15 +11,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Self
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
-from edi_auth.models import Group, Principal, Profile, edi_id_of
-from tokens.core import kinds
+from edi_auth.models import Group, Profile, edi_id_of, uid_of
 from tokens.core.errors import Forbidden, Unavailable
 from tokens.core.models import DailyCount
 from tokens.core.operations import counters, health, metrics
@@ -34,6 +32,8 @@ OLD_SECONDS = 60
 COMMIT_SECONDS = 10.0
 # Under which name the roll-up keeps `EDI_TOKEN_HOURS`, and for how long at most a token lasts and is remembered.
 TOKEN_HOURS, LONGEST = "edi_auth:token_hours", timedelta(days=33)
+# How much longer than a token lasts its revocation is kept in memory.
+MARGIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,6 @@ class Revocation:
 
     is_locked: bool
     tokens_valid_after: float
-
-    @classmethod
-    def of(cls, principal: Principal) -> Self:
-        """What `principal` has of both."""
-        after = principal.tokens_valid_after.timestamp() if principal.tokens_valid_after else 0.0
-        return cls(is_locked=principal.locked_at is not None, tokens_valid_after=after)
 
 
 class Snapshot:
@@ -119,13 +113,17 @@ class Snapshot:
 
     def renew(self) -> None:
         """Read the snapshot now. Raises Django's database errors."""
-        begun, known_until = time.monotonic(), time.time() - COMMIT_SECONDS
-        is_ended = Q(locked_at__isnull=False) | Q(tokens_valid_after__isnull=False)
-        revocations = {row.edi_id: Revocation.of(row) for row in Group.objects.filter(is_ended)}
-        for profile in Profile.objects.filter(is_ended):
-            revocations[profile.edi_id] = revocations[edi_id_of(profile.uid)] = Revocation.of(profile)
-        self._stored_hours = _stored_hours(now=timezone.now())
-        self._revocations = revocations
+        begun, known_until, now = time.monotonic(), time.time() - COMMIT_SECONDS, timezone.now()
+        stored_hours = _stored_hours(now=now)
+        oldest = now - timedelta(hours=max(stored_hours, settings.EDI_TOKEN_HOURS)) - MARGIN
+        is_ended = Q(locked_at__isnull=False) | Q(tokens_valid_after__gt=oldest)
+        ended = ("edi_id", "locked_at", "tokens_valid_after")
+        revocations = {row[0]: _revocation(*row[1:]) for row in Group.objects.filter(is_ended).values_list(*ended)}
+        profiles = Profile.objects.filter(is_ended).values_list(*ended, "idp", "idp_uid", "email")
+        for edi_id, locked_at, valid_after, idp, idp_uid, email in profiles:
+            revocations[edi_id] = _revocation(locked_at, valid_after)
+            revocations[edi_id_of(uid_of(idp, idp_uid, email))] = revocations[edi_id]
+        self._stored_hours, self._revocations = stored_hours, revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()
         metrics.snapshot_read_at.set(known_until)
@@ -136,7 +134,7 @@ class Snapshot:
             try:
                 self.renew()
                 failures = 0
-                _count(self)
+                _note_hours(self)
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 failures += 1
                 if failures == 1:
@@ -156,13 +154,16 @@ def _stored_hours(*, now: datetime) -> int:
     return max((hours for day, hours in rows if now.date() <= day + timedelta(days=1, hours=hours)), default=0)
 
 
-def _count(snapshot: Snapshot) -> None:
-    """Store what this process has counted since the last time; what cannot be stored now is kept for the next."""
+def _revocation(locked_at: datetime | None, valid_after: datetime | None) -> Revocation:
+    return Revocation(locked_at is not None, valid_after.timestamp() if valid_after else 0.0)
+
+
+def _note_hours(snapshot: Snapshot) -> None:
+    """Store how long tokens last; where that cannot be stored now, the next turn tries again."""
     try:
         snapshot.note_hours(now=timezone.now())
-        counters.tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
-    except Exception as exc:  # noqa: BLE001 — numbers of an overview never keep revocations from being renewed
-        log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)
+    except Exception as exc:  # noqa: BLE001 — it never keeps revocations from being renewed
+        log.warning("the lifetime of tokens cannot be stored (%s)", type(exc).__name__)
 
 
 snapshot = Snapshot()

@@ -2,6 +2,7 @@
 
 import runpy
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
@@ -122,3 +123,25 @@ def test_is_stored_by_a_worker_that_ends(monkeypatch, tmp_path):
     counters.count_use(token)
     hooks["worker_exit"](None, None)
     assert uses(token) == 1
+
+
+def test_goes_on_in_the_background_whatever_happens(monkeypatch, caplog):
+    turns = [OperationalError("the password is hunter2"), ValueError("x"), None]
+    pauses = []
+
+    def tick(models):
+        turn = turns.pop(0)
+        if turn is not None:
+            raise turn
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if not turns:
+            raise SystemExit
+
+    monkeypatch.setattr(counters, "tick", tick)
+    monkeypatch.setattr(counters, "connection", SimpleNamespace(close=lambda: None, settings_dict={"CONN_MAX_AGE": 0}))
+    counters.start(sleep=sleep).join(10)
+    assert pauses == [counters.FLUSH_SECONDS] * 3
+    assert caplog.text.count("counts cannot be stored") == 2
+    assert "hunter2" not in caplog.text

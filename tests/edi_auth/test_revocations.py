@@ -57,7 +57,7 @@ def loop(monkeypatch):
             if not left:
                 raise Stop
 
-        monkeypatch.setattr(revocations, "_count", lambda snapshot: None)
+        monkeypatch.setattr(revocations, "_note_hours", lambda snapshot: None)
         monkeypatch.setattr(revocations, "connection", fake)
         monkeypatch.setattr(revocations, "time", SimpleNamespace(sleep=pause, monotonic=lambda: 0.0))
         monkeypatch.setattr(Snapshot, "renew", lambda self: renew())
@@ -141,6 +141,17 @@ def test_keeps_what_it_knows_when_the_database_fails(snapshot, exc):
         snapshot.renew()
     with pytest.raises(Forbidden):
         snapshot.check(profile.edi_id, SECONDS)
+
+
+@pytest.mark.django_db
+def test_forgets_a_revocation_that_no_token_is_old_enough_for(snapshot, settings, time_machine):
+    time_machine.move_to(NOW, tick=False)
+    longest = timedelta(hours=settings.EDI_TOKEN_HOURS) + revocations.MARGIN
+    ProfileFactory(tokens_valid_after=NOW - longest)
+    recent = ProfileFactory(tokens_valid_after=NOW - longest + timedelta(seconds=1))
+    locked = ProfileFactory(locked_at=NOW - 100 * longest)
+    snapshot.renew()
+    assert snapshot._revocations.keys() == {recent.edi_id, locked.edi_id}
 
 
 def test_has_no_age_before_it_was_read():

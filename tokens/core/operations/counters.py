@@ -1,25 +1,31 @@
 """Counts for the overview, none of which costs a scan where somebody waits.
 
-What leaves no row (an exchange, a refresh) is a `Tally`, counted in memory and stored once in a while by a thread of
+What leaves no row (an exchange, a refresh) is a `Tally`, counted in memory and stored every few seconds by a thread of
 the process; so are the uses of credentials whose use writes nothing. What is there (usable, expired) is counted at
 once while a table is small, and by that thread, every `STOCK_SECONDS`, when it is large. What was minted on a finished
 day is counted once and stored.
 """
 
+import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from time import sleep as pause
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 from prometheus_client import Counter as Series
 
+from tokens.core import kinds
 from tokens.core.models import Credential, DailyCount, RotatableCredential, State
 from tokens.core.postgresql import patience
 from tokens.core.times import later
 
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2
 # With fewer rows ever made than this, counting takes a few milliseconds.
 SMALL = 20_000
 STOCK_SECONDS = 300
@@ -99,6 +105,26 @@ def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> 
             with patience.of(COUNT_SECONDS):
                 store_stock(model, now=now)
                 minted([model], days=DAYS, now=now)
+
+
+def start(*, sleep: Callable[[float], None] = pause) -> threading.Thread:
+    """Have a thread of this process `tick` every `FLUSH_SECONDS` from now on."""
+
+    def for_ever() -> None:
+        while True:
+            try:
+                tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
+            except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
+                log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)
+                connection.close()
+            finally:
+                if connection.settings_dict.get("CONN_MAX_AGE") == 0:
+                    connection.close()
+            sleep(FLUSH_SECONDS)
+
+    thread = threading.Thread(target=for_ever, name="counters", daemon=True)
+    thread.start()
+    return thread
 
 
 def note_most(name: str, number: int, *, now: datetime) -> None:
