@@ -125,6 +125,7 @@ def test_is_stored_by_a_worker_that_ends(monkeypatch, tmp_path):
     assert uses(token) == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_goes_on_in_the_background_whatever_happens(monkeypatch, caplog):
     turns = [OperationalError("the password is hunter2"), ValueError("x"), None]
     pauses = []

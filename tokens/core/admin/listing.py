@@ -231,7 +231,7 @@ def search(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "Quer
     """
     found: set[Any] = set()
     own = [field for field in fields if LOOKUP_SEP not in field]
-    for alike in (own, *([field] for field in fields if field not in own)):
+    for alike in filter(None, (own, *([field] for field in fields if field not in own))):
         begins = (Q(**{f"{field}__begins": term}) for field in alike)
         rows = queryset.model._default_manager.filter(reduce(or_, begins)).order_by()
         found.update(rows.values_list("pk", flat=True)[:MAX_FOUND])

@@ -204,7 +204,7 @@ def tallied(*, days: int, now: datetime) -> dict[str, list[int]]:
 
 def _minted_on(model: type[Credential], day: date) -> int:
     begin = datetime.combine(day, time(), tzinfo=UTC)
-    return model._default_manager.filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1)).count()
+    return model._default_manager.filter(created_at__gte=begin, created_at__lt=later(begin, timedelta(days=1))).count()
 
 
 def _minted_name(model: type[Credential]) -> str:
