@@ -2,6 +2,7 @@
 
 import logging
 import re
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -33,6 +34,7 @@ class StoringFailed(APIException):
 
     status_code = 500
     default_detail = "Error generating token"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "2"}
 
 
 class TokenViewSet(ViewSetMixin, API):

@@ -53,6 +53,7 @@ def assert_is_refused(response):
 
 def assert_failed(response):
     assert response.status_code == 500
+    assert response.headers["Retry-After"] == "2"
     assert response.json() == {"error": "Error generating token"}
     assert not PerformanceToken.objects.exists()
     assert not AuditEvent.objects.exists()

@@ -247,7 +247,7 @@ def problem_of(exc: Exception) -> Problem:
             challenge = {"WWW-Authenticate": getattr(exc, "auth_header", "Bearer")}
             return Problem(401, BEARER_REFUSED, challenge, is_failed_authentication=True)
         case exceptions.APIException():
-            return Problem(exc.status_code, str(exc.detail))
+            return Problem(exc.status_code, str(exc.detail), getattr(exc, "headers", {}))
         case RequestDataTooBig():
             return Problem(413, TooLarge.default_detail)
         case SuspiciousOperation():
