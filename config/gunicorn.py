@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import re
@@ -55,7 +56,13 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def when_ready(server: Any) -> None:
-    """Bound how long a read from a client may block, and say where the server listens."""
+    """Bound how long a read from a client may block, and say where the server listens.
+
+    The garbage collector looks no more at what the application consists of: that costs time, and in each worker a copy
+    of the memory.
+    """
+    gc.collect()
+    gc.freeze()
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", BODY_TIMEOUT_SECONDS, 0))
         if listener.sock.family != socket.AF_UNIX and hasattr(socket, "TCP_DEFER_ACCEPT"):

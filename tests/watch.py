@@ -63,9 +63,9 @@ class Watch:
             connection.execute_wrappers.insert(0, self.note_write)
 
     def note_write(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        """Remember the table that a statement writes."""
-        if isinstance(sql, str) and (write := WRITE.match(sql)):
-            self.tables.add(write[1])
+        """Remember the tables that a statement writes."""
+        if isinstance(sql, str):
+            self.tables.update(WRITE.findall(sql))
         return execute(sql, params, many, context)
 
     def pieces(self) -> set[str]:

@@ -206,12 +206,12 @@ def test_waits_for_no_lock_longer_and_leaves_nobody_in_the_queue(place, database
     assert timed(server, calls(server)["key"])[0].status == 200
 
 
-def test_takes_no_commit_for_done_that_was_not_confirmed(behind, network):
+def test_takes_nothing_for_done_that_was_not_confirmed(behind, network):
     """It may have been done all the same; then it is on record, once and whole, and nobody has the credential."""
     until_well(behind)
     bearer = calls(behind)["list"][3]
     create = ("POST", "/_/token", {"name": "unconfirmed"}, bearer)
-    with network.silent(last=b"COMMIT"):
+    with network.silent(last=b"unconfirmed"):
         answer, seconds = timed(behind, create)
     assert (answer.status, set(answer.json())) == (503, {"error"})
     assert seconds < PROMPT_SECONDS
