@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import gc
 import importlib
 import os
 import re
@@ -12,7 +11,6 @@ import socket
 import struct
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 # Chosen by gunicorn's own ways, which are read after this file.
@@ -24,8 +22,9 @@ if IS_GEVENT:
 from django.conf import settings  # noqa: E402 — see above
 
 # Where all processes write what they count. It must be named before prometheus_client is imported.
-METRICS_DIR = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="registry-metrics-"))
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
+IS_OURS = not os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+METRICS_DIR = tempfile.mkdtemp(prefix="registry-metrics-") if IS_OURS else os.environ["PROMETHEUS_MULTIPROC_DIR"]
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_DIR
 
 wsgi_app = "config.wsgi"
 preload_app = True
@@ -56,13 +55,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def when_ready(server: Any) -> None:
-    """Bound how long a read from a client may block, and say where the server listens.
-
-    The garbage collector looks no more at what the application consists of: that costs time, and in each worker a copy
-    of the memory.
-    """
-    gc.collect()
-    gc.freeze()
+    """Bound how long a read from a client may block, and say where the server listens."""
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", BODY_TIMEOUT_SECONDS, 0))
         if listener.sock.family != socket.AF_UNIX and hasattr(socket, "TCP_DEFER_ACCEPT"):
@@ -124,5 +117,6 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    """Leave no counters behind."""
-    shutil.rmtree(METRICS_DIR, ignore_errors=True)
+    """Leave no counters behind, but in a folder that the operator named."""
+    if IS_OURS:
+        shutil.rmtree(METRICS_DIR, ignore_errors=True)

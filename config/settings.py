@@ -57,7 +57,7 @@ PASTA_TTL_ROUNDING_SECONDS = env.integer("PASTA_TTL_ROUNDING_SECONDS", 60, low=0
 PASTA_SYSTEM = env.http_url("PASTA_SYSTEM", "https://pasta.edirepository.org/authentication")
 
 DATABASES = {
-    "default": env.database("DATABASE_URL", "sqlite:///var/registry.sqlite3", base=BASE_DIR, threads=THREADS + 1)
+    "default": env.database("DATABASE_URL", "sqlite:///var/registry.sqlite3", base=BASE_DIR, threads=THREADS + 2)
 }
 CACHES = {"default": env.cache("CACHE_URL")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -167,6 +167,7 @@ SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
 SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SESSION_ENGINE = "config.sessions"
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_HTTPONLY = True

@@ -32,8 +32,6 @@ OLD_SECONDS = 60
 COMMIT_SECONDS = 10.0
 # Under which name the roll-up keeps `EDI_TOKEN_HOURS`, and for how long at most a token lasts and is remembered.
 TOKEN_HOURS, LONGEST = "edi_auth:token_hours", timedelta(days=33)
-# How much longer than a token lasts its revocation is kept in memory.
-MARGIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +111,18 @@ class Snapshot:
 
     def renew(self) -> None:
         """Read the snapshot now. Raises Django's database errors."""
-        begun, known_until, now = time.monotonic(), time.time() - COMMIT_SECONDS, timezone.now()
-        stored_hours = _stored_hours(now=now)
-        oldest = now - timedelta(hours=max(stored_hours, settings.EDI_TOKEN_HOURS)) - MARGIN
-        is_ended = Q(locked_at__isnull=False) | Q(tokens_valid_after__gt=oldest)
+        begun, known_until = time.monotonic(), time.time() - COMMIT_SECONDS
+        is_ended = Q(locked_at__isnull=False) | Q(tokens_valid_after__isnull=False)
         ended = ("edi_id", "locked_at", "tokens_valid_after")
         revocations = {row[0]: _revocation(*row[1:]) for row in Group.objects.filter(is_ended).values_list(*ended)}
         profiles = Profile.objects.filter(is_ended).values_list(*ended, "idp", "idp_uid", "email")
         for edi_id, locked_at, valid_after, idp, idp_uid, email in profiles:
             revocations[edi_id] = _revocation(locked_at, valid_after)
             revocations[edi_id_of(uid_of(idp, idp_uid, email))] = revocations[edi_id]
-        self._stored_hours, self._revocations = stored_hours, revocations
+        self._stored_hours, self._revocations = _stored_hours(now=timezone.now()), revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()
-        metrics.snapshot_read_at.set(known_until)
+        metrics.snapshot_read_at.set(known_until + COMMIT_SECONDS)
 
     def _renew_for_ever(self) -> None:
         failures = 0

@@ -118,7 +118,12 @@ def recovered(request: HttpRequest, form: RecoveryForm) -> RecoveryCodes | None:
         )
     else:
         left = f"{len(codes.digests)} recovery codes are left"
-        messages.warning(request, f"{left}. If your phone is lost, switch the second factor off and on again.")
+        way = (
+            "have another operator reset your second factor"
+            if operators.must_have_second_factor(row)
+            else "switch the second factor off and on again"
+        )
+        messages.warning(request, f"{left}. If your phone is lost, {way}.")
     return codes
 
 

@@ -1,11 +1,13 @@
 """Signing in: the second factor, what superusers demand, what is recorded, and what the browser may load."""
 
+import hashlib
 import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
@@ -209,3 +211,17 @@ def test_is_forgotten_by_a_command(operator):
 def test_is_forgotten_of_nobody_unknown(operator):
     with pytest.raises(CommandError, match="no operator named"):
         call_command("forget_second_factor", "joe")
+
+
+def test_keeps_no_session_under_the_name_in_its_cookie(client, django_user_model):
+    client.force_login(django_user_model.objects.create_superuser("jane"))
+    name, kept = client.cookies["sessionid"].value, Session.objects.get().session_key
+    assert kept == hashlib.sha256(name.encode()).hexdigest()[:40]
+    assert client.get("/admin/").status_code == 200
+    client.cookies["sessionid"] = kept
+    assert client.get("/admin/").status_code == 302
+    client.cookies["sessionid"] = name
+    assert client.post("/admin/logout/").status_code in {200, 302}
+    assert not Session.objects.exists()
+    client.cookies["sessionid"] = name
+    assert client.get("/admin/").status_code == 302

@@ -124,3 +124,14 @@ def test_has_a_configuration_that_nginx_accepts(tmp_path):
     )
     done = run("nginx", "-t", "-c", str(tmp_path / "nginx.conf"))
     assert done.returncode == 0, done.stderr
+
+
+SETTINGS = sorted(set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "config" / "settings.py").read_text())))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_tells_of_every_setting(name):
+    short = name.partition("_DEFAULT_LIFETIME")[0].partition("_MAX_LIFETIME")[0]
+    readme = (ROOT / "README.md").read_text()
+    assert re.search(rf"`{name}`", readme) or (short != name and f"`{short}_" in readme)
+    assert re.search(rf"^#?{name}=", (ROOT / ".env.example").read_text(), re.MULTILINE)

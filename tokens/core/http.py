@@ -297,7 +297,7 @@ def exception_handler(
     def handle(exc: Exception, context: dict[str, Any]) -> Response:
         request, view = context["request"], context["view"]
         problem = counted(problem_of(exc), client_address(request))
-        metrics.refused(type(exc).__name__)
+        metrics.refused(type(exc.__cause__ if isinstance(exc.__cause__, errors.RegistryError) else exc).__name__)
         if isinstance(exc, errors.NotConfigured):
             log.error("%s, request %s", exc, request_id(request))
         elif problem.status == 500 and not isinstance(exc, exceptions.APIException):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, InternalError, OperationalError, models, transaction
+from django.db import IntegrityError, InternalError, OperationalError, connection, models, transaction
 
 from tokens.core import audit
 from tokens.core.audit import Action, Actor
@@ -141,6 +141,8 @@ def note_use(row: RotatableCredential, *, is_previous: bool = False, now: dateti
             type(row).objects.filter(not_since, pk=row.pk).update(**{field: now})
         except (OperationalError, InternalError) as exc:
             log.warning("a last use cannot be stored (%s)", type(exc).__name__)
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
 
 
 def check_lifetime(

@@ -102,7 +102,7 @@ class PreparedUpdate(Prepared[Model]):
     """The same for `CredentialQuerySet.update_returning`: `make()` returns the query set, `fields` and `updates`.
 
     One that is not `is_durable` counts something: a crash of PostgreSQL may lose the last half second of it, and nobody
-    waits for the disk, least of all with the lock of a row that others are waiting for.
+    waits for the disk, least of all with the lock of a row that others are waiting for. It must be its own transaction.
     """
 
     def __init__(

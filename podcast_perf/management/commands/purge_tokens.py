@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils import timezone
 from rich.console import Console
@@ -23,7 +24,7 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add what to delete and how much of it at a time."""
-        default = f"{services.KEPT.days}d"
+        default = f"{settings.PERFORMANCE_TOKEN_KEEP_DAYS or services.KEPT.days}d"
         parser.add_argument(
             "--older-than", metavar=default, default=default, help=f"expired so long ago (default: {default})"
         )

@@ -24,6 +24,7 @@ from unfold.views import ChangeList
 
 from tokens.core import audit
 from tokens.core.models import Credential, Range, State
+from tokens.core.postgresql import patience
 from tokens.core.times import later
 
 # Nobody pages further, and counting further would take a second.
@@ -32,8 +33,8 @@ MAX_LISTED = 1000
 FEW = 20_000
 # How many rows one query of a search may find.
 MAX_FOUND = 1000
-# How many rows of an export are read at a time.
-EXPORTED = 1000
+# How many rows of an export are read at a time, and how long finding all of them may take.
+EXPORTED, EXPORT_SECONDS = 1000, 25
 UNITS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 
 
@@ -284,7 +285,8 @@ def in_batches(wanted: "QuerySet[Any]", rows: "QuerySet[Any]") -> Iterator[Any]:
     found = wanted.order_by().values_list("pk", flat=True)
     first = set(found[:EXPORTED])  # so that the download begins before all are found
     yield from rows.filter(pk__in=first).order_by("pk")
-    ids = array("q", (pk for pk in found.iterator(chunk_size=10_000) if pk not in first))
+    with patience.of(EXPORT_SECONDS):
+        ids = array("q", (pk for pk in found.iterator(chunk_size=10_000) if pk not in first))
     for begin in range(0, len(ids), EXPORTED):
         yield from rows.filter(pk__in=ids[begin : begin + EXPORTED].tolist()).order_by("pk")
 

@@ -111,11 +111,15 @@ def start(*, sleep: Callable[[float], None] = pause) -> threading.Thread:
     """Have a thread of this process `tick` every `FLUSH_SECONDS` from now on."""
 
     def for_ever() -> None:
+        is_failing = False
         while True:
             try:
                 tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
+                is_failing = False
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
-                log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)
+                if not is_failing:
+                    log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)
+                is_failing = True
                 connection.close()
             finally:
                 if connection.settings_dict.get("CONN_MAX_AGE") == 0:
@@ -221,10 +225,12 @@ def _is_large(model: type[Credential]) -> bool:
 
 
 def _claim(model: type[Credential], *, now: datetime) -> bool:
-    """Whether it is this process's turn to count: one of them wins the update."""
-    rows = DailyCount.objects.filter(name=_stock_name(model, "usable"), day=now.date())
+    """Whether it is this process's turn to count: one of them makes the day's row, or wins its update."""
+    row = {"name": _stock_name(model, "claimed"), "day": now.date()}
     stale = now - timedelta(seconds=STOCK_SECONDS)
-    return bool(rows.filter(counted_at__lt=stale).update(counted_at=now)) or not rows.exists()
+    if DailyCount.objects.filter(**row, counted_at__lt=stale).update(counted_at=now):
+        return True
+    return DailyCount.objects.get_or_create(**row, defaults={"counted_at": now})[1]
 
 
 def _store(counts: dict[str, int], *, day: date, now: datetime) -> None:

@@ -13,8 +13,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector
 
 from tokens.core import kinds
+from tokens.core.operations import counters
 
-# Counting reads an index; whoever asks more often gets the last count.
+# Whoever asks more often gets the last count; a large table's is that of the overview.
 COUNT_SECONDS = 15
 
 
@@ -46,7 +47,7 @@ class Usable(Collector):
 
     def _count(self, now: datetime) -> dict[str, int]:
         models = {kind.name: kind.model for kind in kinds.all_kinds() if kind.model is not None}
-        return {name: model.objects.usable(now=now).count() for name, model in models.items()}
+        return {name: counters.stock(model, now=now)["usable"] for name, model in models.items()}
 
 
 usable = Usable()

@@ -1,7 +1,7 @@
 """Operations for migrations of tables that may be large: on PostgreSQL requests go on while they run.
 
-A migration that uses one says `atomic = False` and holds nothing else, so that it can be run again after whatever
-interrupted it. On SQLite, which keeps writers out meanwhile, they do the same in one transaction:
+A migration that uses one says `atomic = False` and holds nothing but such operations, so that it can be run again after
+whatever interrupted it. On SQLite, which keeps writers out meanwhile, they do the same in one transaction:
 
     from tokens.core.postgresql.operations import AddIndexOnline
 
