@@ -132,6 +132,6 @@ SETTINGS = sorted(set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', (ROOT / "config
 @pytest.mark.parametrize("name", SETTINGS)
 def test_tells_of_every_setting(name):
     short = name.partition("_DEFAULT_LIFETIME")[0].partition("_MAX_LIFETIME")[0]
-    readme = (ROOT / "README.md").read_text()
-    assert re.search(rf"`{name}`", readme) or (short != name and f"`{short}_" in readme)
-    assert re.search(rf"^#?{name}=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    readme, example = ((ROOT / file).read_text() for file in ("README.md", ".env.example"))
+    assert re.search(rf"`{name}[`=]", readme) or (short != name and f"`{short}_" in readme)
+    assert re.search(rf"^#.*\b{name}\b|^{name}=", example, re.MULTILINE)
