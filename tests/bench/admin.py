@@ -62,7 +62,9 @@ def pages(browser: Any) -> Iterator[Page]:
         if not isinstance(page, ListAdmin):
             continue
         name, label = f"admin:{model._meta.app_label}_{model._meta.model_name}", str(model._meta.verbose_name_plural)
-        row = model._default_manager.order_by("pk")[model._default_manager.count() // 2]
+        row = model._default_manager.order_by("pk")[model._default_manager.count() // 2 :].first()
+        if row is None:  # of which the demo has none
+            continue
         url = reverse(f"{name}_changelist")
         shown = browser.get(url).context["cl"]
         queries = {"": "", "last page": f"p={shown.paginator.num_pages}"}
