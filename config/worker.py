@@ -45,8 +45,8 @@ MAX_CHUNKED_BYTES = 2 * settings.MAX_BODY_BYTES
 NO_WAIT = struct.pack("ll", 0, 1000)
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*([0-9]{1,9})[ \t]*(?=\r\n|\Z)")
-EXPECT = re.compile(rb"\r\nexpect:(?![ \t]*100-continue[ \t]*(?:\r\n|\Z))")
+FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)")
+LENGTH = re.compile(rb"0*([0-9]{1,9})[ \t]*")
 EXPECTS_CONTINUE = re.compile(
     rb"[^\r\n]* HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*?Expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE
 )
@@ -72,15 +72,15 @@ def missing(data: bytes, walk: Walk | None = None) -> int:
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return int(len(data) < MAX_HEAD_BYTES)
-    head = data[:end].lower()
-    if b"\r\nexpect:" in head and EXPECT.search(head):
+    fields = dict(FRAMING.findall(data[:end].lower()))
+    if not fields or (b"expect" in fields and fields[b"expect"].rstrip() != b"100-continue"):
         return 0
     here = len(data) - end - 4
-    if b"\r\ntransfer-encoding:" in head:
+    if b"transfer-encoding" in fields:
         walk = walk or Walk()
         walk.at = walk.at or end + 4
         return missing_of_chunks(data, walk) if here < MAX_CHUNKED_BYTES else 0
-    match = CONTENT_LENGTH.search(head)
+    match = LENGTH.fullmatch(fields.get(b"content-length", b""))
     length = int(match[1]) if match else 0
     return max(0, length - here) if length <= settings.MAX_BODY_BYTES else 0
 
