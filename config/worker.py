@@ -34,7 +34,7 @@ MAX_LINGERING = 128
 FULL_SECONDS = 0.5
 # How long a thread may spend on what the application has left of a body.
 DRAIN_SECONDS = 0.1
-# Larger heads and bodies are refused by others, who need not have seen them whole.
+# No head is waited for that has become larger than this. Too large a body is refused by the application.
 MAX_HEAD_BYTES = 64 * 1024
 FIRST_LOOK_BYTES = 4096
 
@@ -53,6 +53,7 @@ EXPECTS_CONTINUE = re.compile(
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;[^\r\n]*)?")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 @dataclass
@@ -71,7 +72,7 @@ def missing(data: bytes, walk: Walk | None = None) -> int:
     """
     end = data.find(b"\r\n\r\n")
     if end < 0:
-        return int(len(data) < MAX_HEAD_BYTES)
+        return 1
     fields = dict(FRAMING.findall(data[:end].lower()))
     if not fields or (b"expect" in fields and fields[b"expect"].rstrip() != b"100-continue"):
         return 0
@@ -229,7 +230,9 @@ class Worker(ThreadWorker):
     def enqueue_req(self, conn: Connection) -> None:
         """Have a thread serve the next request of `conn`, once it is there."""
         number = conn.missing() if conn.is_watched else 0
-        if number:
+        if number and not conn.has_head and conn.mark > MAX_HEAD_BYTES:
+            self._refuse(conn, TOO_LARGE)
+        elif number:
             conn.sock.setblocking(False)
             conn.wake_at(conn.mark)
             self._arriving.setdefault(conn, time.monotonic() + ARRIVAL_SECONDS)
@@ -285,12 +288,15 @@ class Worker(ThreadWorker):
         if conn.has_head:
             # The application says in its own words that the body did not arrive.
             self._serve(conn)
-            return
-        del self._arriving[conn]
+        else:
+            self._refuse(conn, TIMEOUT)
+
+    def _refuse(self, conn: Connection, answer: bytes) -> None:
+        self._arriving.pop(conn, None)
         self.nr_conns -= 1
         if conn.has_begun:
             with suppress(OSError):
-                conn.sock.send(TIMEOUT)
+                conn.sock.send(answer, socket.MSG_DONTWAIT)
         conn.close(graceful=conn.has_begun)
 
     def _drain(self, client: socket.socket) -> None:

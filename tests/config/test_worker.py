@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from config import worker
-from config.worker import MAX_CHUNKED_BYTES, MAX_HEAD_BYTES, MAX_LINGERING, Walk, Worker, missing
+from config.worker import MAX_CHUNKED_BYTES, MAX_LINGERING, Walk, Worker, missing
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -60,7 +60,6 @@ def test_misses_the_rest_of_a_body(data, number):
 @pytest.mark.parametrize(
     "data",
     [
-        b"x" * MAX_HEAD_BYTES,
         POST.replace(b"5", b"65537"),
         POST.replace(b"5", b"9" * 30),
         CHUNKED + b"0\r\n" * (MAX_CHUNKED_BYTES // 3 + 1),
@@ -70,7 +69,7 @@ def test_misses_the_rest_of_a_body(data, number):
         CHUNKED + b"\r\n",
         POST.replace(b"Host: x", b"Expect: a miracle"),
     ],
-    ids=["head", "body", "length", "chunks", "chunk", "second chunk", "negative chunk", "empty size", "expectation"],
+    ids=["body", "length", "chunks", "chunk", "second chunk", "negative chunk", "empty size", "expectation"],
 )
 def test_waits_for_nothing_that_is_refused(data):
     assert missing(data) == 0

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, suppress
 import psutil
 import pytest
 
-from config.worker import ARRIVAL_SECONDS
+from config.worker import ARRIVAL_SECONDS, MAX_HEAD_BYTES
 from tests.core.process import PYTHON, start
 from tests.server import registry
 from tests.server.registry import send
@@ -124,6 +124,14 @@ def test_serves_others_whatever_a_body_claims(made, process, beginning):
         for _ in range(3):
             assert made.call("GET", "/auth/v1/ping").status == 200
         assert time.monotonic() - begun < 4
+
+
+def test_waits_for_no_head_that_is_too_large(made, process):
+    with closing(socket.create_connection(("127.0.0.1", made.port), timeout=10)) as client:
+        client.sendall(PING[:-2] + b"X-Large: 0123456789\r\n" * (MAX_HEAD_BYTES // 21 + 1))
+        assert client.recv(65536).startswith(b"HTTP/1.1 431 ")
+        assert client.recv(65536) == b""
+    assert "Traceback" not in made.log
 
 
 def test_goes_on_when_its_descriptors_run_out(made, process):
