@@ -1,8 +1,13 @@
 """What is missing of a request; what comes of it on the wire is in `tests/faults/test_load.py`."""
 
+import selectors
+import socket
+from contextlib import ExitStack, closing
+
 import pytest
 
-from config.worker import MAX_HEAD_BYTES, missing
+from config import worker
+from config.worker import MAX_CHUNKED_BYTES, MAX_LINGERING, Walk, Worker, missing
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -28,8 +33,20 @@ def test_misses_the_rest_of_a_head(size):
         (POST.replace(b"Content-Length: 5", b"X-Content-Length: 5"), 0),
         (POST.replace(b"Content-Length: 5", b"Content-Length: five"), 0),
         (POST.replace(b"5", b"65536"), 65536),
+        (POST.replace(b"5", b"0000000100"), 100),
+        (POST.replace(b"5", b"0" * 4000 + b"5"), 5),
+        (POST.replace(b"Host: x", b"Expect: 100-Continue"), 5),
         (CHUNKED, 1),
+        (CHUNKED + b"5", 1),
+        (CHUNKED + b"5\r\n123", 4),
+        (CHUNKED + b"5\r\n12345", 2),
         (CHUNKED + b"5\r\n12345\r\n", 1),
+        (CHUNKED + b"b\r\n1\r\n0\r\n\r\n", 5),
+        (CHUNKED + b"5\r\n12345\r\n0\r\nTrailer: x\r\n", 1),
+        (CHUNKED + b"0\r\n" * 9000, 1),
+        (CHUNKED + b"10000\r\n", 65538),
+        (CHUNKED + b"10001\r\n", 65537),
+        (CHUNKED + b"f" * 5000 + b"\r\n", 65537),
         (CHUNKED + b"5\r\n12345\r\n0\r\n", 1),
         (CHUNKED + b"5\r\n12345\r\n0\r\n\r\n", 0),
         (CHUNKED + b"0\r\n\r\n" + GET, 0),
@@ -43,13 +60,53 @@ def test_misses_the_rest_of_a_body(data, number):
 @pytest.mark.parametrize(
     "data",
     [
-        b"x" * MAX_HEAD_BYTES,
         POST.replace(b"5", b"65537"),
         POST.replace(b"5", b"9" * 30),
-        CHUNKED + b"x" * 65536,
-        POST.replace(b"Host: x", b"Expect: 100-continue"),
+        CHUNKED + b"0\r\n" * (MAX_CHUNKED_BYTES // 3 + 1),
+        CHUNKED + b"10001\r\n" + b"x" * 65537,
+        CHUNKED + b"1\r\nx\r\n10000\r\n" + b"x" * 65536,
+        CHUNKED + b"-5\r\n",
+        CHUNKED + b"\r\n",
+        POST.replace(b"Host: x", b"Expect: a miracle"),
     ],
-    ids=["head", "body", "length", "chunks", "100-continue"],
+    ids=["body", "length", "chunks", "chunk", "second chunk", "negative chunk", "empty size", "expectation"],
 )
-def test_waits_for_nothing_that_is_refused_or_not_sent_unasked(data):
+def test_waits_for_nothing_that_is_refused(data):
     assert missing(data) == 0
+
+
+def test_looks_at_each_chunk_once_however_it_arrives(monkeypatch):
+    """A body of 60 KB in the smallest chunks, of which each look finds six bytes more."""
+    looks = []
+
+    class Pattern:
+        def fullmatch(self, data, begin, end, size=worker.CHUNK_SIZE):
+            looks.append(end - begin)
+            return size.fullmatch(data, begin, end)
+
+    monkeypatch.setattr(worker, "CHUNK_SIZE", Pattern())
+    chunks, walk = 10_000, Walk()
+    body = b"1\r\nx\r\n" * chunks
+    assert missing(CHUNKED + body) == 1
+    assert looks == [1] * chunks
+    looks.clear()
+    for size in range(0, 60_000, 600):
+        assert missing(CHUNKED + body[:size], walk) == 1
+    assert missing(CHUNKED + body + b"0\r\n\r\n", walk) == 0
+    assert looks == [1] * (chunks + 1)
+
+
+def test_hangs_up_on_the_oldest_of_too_many_who_linger():
+    linger = Worker.__new__(Worker)
+    linger._lingering, linger.poller = {}, selectors.DefaultSelector()
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(MAX_LINGERING + 2)]
+        for pair in pairs:
+            for end in pair:
+                stack.enter_context(closing(end))
+            linger.linger(pair[0])
+        assert [pair[0].fileno() == -1 for pair in pairs] == [True, True] + [False] * MAX_LINGERING
+        assert len(linger.poller.get_map()) == len(linger._lingering) == MAX_LINGERING
+        # What the kernel told of one of them a moment before.
+        linger._drain(pairs[0][0])
+        linger.poller.close()

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, suppress
 import psutil
 import pytest
 
-from config.worker import ARRIVAL_SECONDS
+from config.worker import ARRIVAL_SECONDS, MAX_HEAD_BYTES
 from tests.core.process import PYTHON, start
 from tests.server import registry
 from tests.server.registry import send
@@ -74,6 +74,80 @@ def test_answers_who_sends_a_byte_at_a_time(made, process):
             client.sendall(bytes([byte]))
             time.sleep(0.01)
         assert b"edi-token" in b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def test_asks_once_for_the_body_of_who_waits_to_be_asked(made, process):
+    """More of them than there are threads, of whom most do not go on (RFC 9110, section 10.1.1)."""
+    body = f'{{"key": "{made.api_key}"}}'.encode()
+    head = (
+        b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body)
+    )
+    with ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)))
+            client.sendall(head)
+            assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        begun = time.monotonic()
+        client.sendall(body)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"edi-token" in answer
+        assert time.monotonic() - begun < 3
+
+
+def test_asks_for_no_body_that_it_refuses(made, process):
+    head = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 65537\r\n\r\n"
+    with closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)) as client:
+        client.sendall(head)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"Content-Length: 000000000000065537\r\n\r\n",
+        b"Content-Length: 0000000100\r\n\r\n",
+        b"Content-Length: 65537\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 25_000,
+        b"Transfer-Encoding: chunked\r\n\r\n64\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n" + b"0\r\n" * 21_000,
+    ],
+    ids=["too large", "zeros", "refused", "many chunks", "end inside a chunk", "many ends"],
+)
+def test_serves_others_whatever_a_body_claims(made, process, beginning):
+    with ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)))
+            client.sendall(b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\n" + beginning)
+        begun = time.monotonic()
+        for _ in range(3):
+            assert made.call("GET", "/auth/v1/ping").status == 200
+        assert time.monotonic() - begun < 4
+
+
+def test_waits_for_no_head_that_is_too_large(made, process):
+    with closing(socket.create_connection(("127.0.0.1", made.port), timeout=10)) as client:
+        client.sendall(PING[:-2] + b"X-Large: 0123456789\r\n" * (MAX_HEAD_BYTES // 21 + 1))
+        assert client.recv(65536).startswith(b"HTTP/1.1 431 ")
+        assert client.recv(65536) == b""
+    assert "Traceback" not in made.log
+
+
+def test_goes_on_when_its_descriptors_run_out(made, process):
+    workers = psutil.Process(process.pid).children()
+    for worker in workers:
+        worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() + 8, worker.rlimit(psutil.RLIMIT_NOFILE)[1]))
+    with ExitStack() as stack:
+        for _ in range(60):
+            client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)))
+            client.sendall(PING[:20])
+        time.sleep(1)
+        before = sum(worker.cpu_times().user + worker.cpu_times().system for worker in workers)
+        time.sleep(2)
+        assert sum(worker.cpu_times().user + worker.cpu_times().system for worker in workers) - before < 1
+    assert made.call("GET", "/auth/v1/ping").status == 200
+    assert psutil.Process(process.pid).children() == workers
 
 
 def test_lets_go_of_who_never_comes_to_an_end(made, process):

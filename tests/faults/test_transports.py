@@ -1,0 +1,107 @@
+"""The server behind TLS of gunicorn's own and on a Unix socket."""
+
+import http.client
+import socket
+import ssl
+import time
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.core.process import PYTHON, start
+from tests.server import registry
+from tests.server.registry import START_SECONDS, send
+
+PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A registry that is not served yet."""
+    folder = tmp_path_factory.mktemp("registry")
+    return registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A file with a certificate for `localhost`, signed by itself, and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@contextmanager
+def serving(made, bind, **environment):
+    """Serve at `bind`, by one worker."""
+    server = start(
+        PYTHON,
+        "manage.py",
+        "serve",
+        "--bind",
+        bind,
+        "--workers",
+        "1",
+        environment=made.environment | environment,
+        log=made.folder / "log",
+    )
+    try:
+        yield server
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def test_serves_over_tls(made, certificate):
+    arguments = f"--certfile {certificate} --keyfile {certificate}"
+    with serving(made, f"127.0.0.1:{made.port}", GUNICORN_CMD_ARGS=arguments) as server:
+        made._wait(server)
+        trust = ssl.create_default_context(cafile=str(certificate))
+        with closing(http.client.HTTPSConnection("localhost", made.port, timeout=20, context=trust)) as connection:
+            for _ in range(2):
+                assert send(connection, "POST", "/auth/v1/key", {"key": made.api_key}).status == 200
+
+
+def connected(path):
+    """A client of the Unix socket there, once somebody listens."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(30)
+        try:
+            client.connect(str(path))
+        except OSError:
+            client.close()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return client
+
+
+def test_serves_on_a_unix_socket_and_waits_for_nobody_there(made, tmp_path):
+    """More clients than there are threads say nothing, or half a body."""
+    path = tmp_path / "socket"
+    half = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    with serving(made, f"unix:{path}"):
+        silent = [connected(path) for _ in range(5)]
+        slow = connected(path)
+        slow.sendall(half)
+        with closing(connected(path)) as client:
+            client.sendall(PING)
+            assert b"pong" in b"".join(iter(lambda: client.recv(65536), b""))
+        assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
+        for client in [*silent, slow]:
+            client.close()
