@@ -113,7 +113,7 @@ def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int, 
     counted = _count(COUNT_FROM_ANYWHERE, secret, now=now)
     if counted is None:
         keys = ApiKey.objects.filter(ApiKey.presented(digest(secret), now=now))
-        key = keys.select_related("owner", "group").first()
+        key = keys.select_related("owner", "group").any()
         state = None if key is None else key.state_at(now)
         if key is None or state in {State.PENDING, State.EXPIRED}:
             raise InvalidCredential("Invalid API key")
@@ -420,13 +420,13 @@ def find_key(raw: str) -> ApiKey | None:
     """The API key whose secret is `raw`, in whatever state."""
     fingerprint = digest(raw)
     keys = ApiKey.objects.select_related("owner", "group")
-    return keys.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).first()
+    return keys.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).any()
 
 
 def verify_key(raw: str, now: datetime) -> Description:
     """The usable API key whose secret is `raw`. Raises `InvalidCredential`."""
     keys = ApiKey.objects.select_related("owner", "group")
-    key = keys.filter(ApiKey.presented(digest(raw), now=now)).first()
+    key = keys.filter(ApiKey.presented(digest(raw), now=now)).any()
     if key is None or not key.is_usable(now=now):
         raise InvalidCredential("The API key is not usable.")
     principal: Principal = key.group or key.owner

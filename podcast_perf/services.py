@@ -301,7 +301,7 @@ def _serial(raw: str) -> str:
 def find_publisher(raw: str) -> Publisher | None:
     """The publisher whose key is or was `raw`, in whatever state."""
     fingerprint = digest(raw)
-    return Publisher.objects.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).first()
+    return Publisher.objects.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).any()
 
 
 PRESENTED = Prepared(

@@ -149,7 +149,7 @@ def listing(*, after: str | None = None, cursor: int = 0, limit: int | None = No
 def find(raw: str) -> NamedToken | None:
     """The token whose value is or was `raw`, in whatever state. Raises `InvalidCredential` for what is not ours."""
     subject, _ = _read(raw)
-    return NamedToken.objects.filter(Q(subject=subject) | Q(previous_fingerprint=subject)).first()
+    return NamedToken.objects.filter(Q(subject=subject) | Q(previous_fingerprint=subject)).any()
 
 
 def verify(raw: str, now: datetime) -> Description:

@@ -1,6 +1,7 @@
 """No route reads a whole table: every query of an API request finds its rows by an index, as the database says."""
 
 import re
+from contextlib import suppress
 
 import pytest
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from edi_auth import services as edi_services
 from podcast_perf import services as podcast_services
 from tests.factories import (
     ApiKeyFactory,
@@ -21,6 +23,7 @@ from tests.factories import (
 )
 from tokens.core.admin.listing import MAX_FOUND, MAX_LISTED
 from tokens.core.audit import Actor
+from tokens.core.errors import InvalidCredential
 from tokens.core.operations import notices
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +100,24 @@ def test_finds_what_to_purge_by_an_index(actor: Actor):
     statements = [query["sql"] for query in captured if query["sql"].startswith(EXPLAINED)]
     assert statements
     assert {sql: found for sql in statements if (found := scans(sql))} == {}
+
+
+@pytest.mark.parametrize(
+    "find",
+    [lambda: edi_services.find_key("x"), lambda: podcast_services.find_publisher("x"), lambda: exchanged("x")],
+    ids=["API key", "publisher", "exchange"],
+)
+def test_finds_what_belongs_to_a_secret_by_its_indexes(find):
+    with CaptureQueriesContext(connection) as captured:
+        assert find() is None
+    statements = [query["sql"] for query in captured if query["sql"].startswith("SELECT")]
+    assert statements
+    assert [found for sql in statements for found in scans(sql)] == []
+
+
+def exchanged(secret):
+    with suppress(InvalidCredential):
+        edi_services.exchange(secret)
 
 
 @pytest.mark.parametrize(

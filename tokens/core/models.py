@@ -108,6 +108,10 @@ class CredentialQuerySet(models.QuerySet[Row_co]):
         """The credentials whose state is `state` at `now`."""
         return self.filter(self.model.condition(state, now=now or timezone.now()))
 
+    def any(self) -> Row_co | None:
+        """One of the rows, or None. Unlike `first()` it asks for no order, in which SQLite would look at every row."""
+        return next(iter(self.order_by()[:1]), None)
+
     def update_returning(self, fields: tuple[str, ...], **updates: Any) -> list[tuple[Any, ...]]:
         """Update all matching rows in one statement and return `fields` of each as it is afterwards.
 

@@ -84,7 +84,9 @@ class RegistryChangeList(ChangeList):
         ordered = self.queryset.values_list("pk", flat=True)
         is_sorted = bool(self.params.get(ORDER_VAR))
         told = (spec.ranges(self.model) for spec in self.filter_specs if hasattr(spec, "ranges"))
-        ranges = None if self.is_narrow(request) else next(filter(None, told), None)
+        ranges = next(filter(None, told), None)
+        if ranges is not None and self.is_narrow(request):
+            ranges = None
         if ranges is None and not (is_sorted and self.has_active_filters):
             return list(ordered[:MAX_LISTED])
         found: list[Any] = []
@@ -228,14 +230,21 @@ def verb_words(action: str) -> str:
 def search(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "QuerySet[Any]":
     """The rows of `queryset` of which one of `fields` begins with `term`, each looked up in its own index.
 
-    The fields of the row itself are looked up in one query, those of another in one each.
+    A row's own fields are looked up in one query, and so are those of each row that it refers to (`owner__email`).
     """
-    found: set[Any] = set()
-    own = [field for field in fields if LOOKUP_SEP not in field]
-    for alike in filter(None, (own, *([field] for field in fields if field not in own))):
-        begins = (Q(**{f"{field}__begins": term}) for field in alike)
-        rows = queryset.model._default_manager.filter(reduce(or_, begins)).order_by()
-        found.update(rows.values_list("pk", flat=True)[:MAX_FOUND])
+    model, found = queryset.model, set[Any]()
+    alike: dict[str, list[str]] = {}
+    for field in fields:
+        relation, _, name = field.rpartition(LOOKUP_SEP)
+        alike.setdefault(relation, []).append(name)
+    for relation, names in alike.items():
+        looked_up = model._meta.get_field(relation).related_model if relation else model
+        rows = looked_up._default_manager.filter(reduce(or_, (Q(**{f"{name}__begins": term}) for name in names)))
+        ids = list(rows.order_by().values_list("pk", flat=True)[:MAX_FOUND])
+        if relation and ids:
+            related = model._default_manager.filter(**{f"{relation}__in": ids}).order_by()
+            ids = list(related.values_list("pk", flat=True)[:MAX_FOUND])
+        found.update(ids)
     return queryset.filter(pk__in=found)
 
 
