@@ -137,6 +137,11 @@ def test_refuses_a_larger_body(send, size):
     assert answer.json()["msg"] == "The request body is too large; at most 64 KiB are read."
 
 
+@pytest.mark.parametrize("length", [str(LIMIT + 1), f"{LIMIT + 1:030}", "9" * 30])
+def test_refuses_what_says_that_it_is_larger(length):
+    assert request("POST", TOKENS, b"{}", CONTENT_LENGTH=length).status == 413
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_refuses_a_larger_body_before_it_asks_for_a_credential(method):
     assert request(method, TOKENS, b"x" * (LIMIT + 1)).status == 413

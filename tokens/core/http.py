@@ -336,7 +336,7 @@ class API(APIView):
         """
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isdecimal() and int(length[:12]) > settings.MAX_BODY_BYTES:
+        if length.isdecimal() and int(length.lstrip("0")[:12] or 0) > settings.MAX_BODY_BYTES:
             raise TooLarge
         if request.method == "OPTIONS":
             return

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 SECONDS = 60
-MAX_RESULTS = 8192
+MAX_RESULTS = 4096
 
 
 class Recent(Generic[Result]):
