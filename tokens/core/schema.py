@@ -38,7 +38,9 @@ def _text(field: Any) -> dict[str, Any]:
     """The schema of a `StrictCharField`."""
     least = None if field.allow_blank else 1
     found = {"type": "string", "minLength": least, "maxLength": field.max_length, "description": field.help_text}
-    found["pattern"] = r"^[^\x00]*$" if field.allow_controls else r"^[^\x00-\x1f\x7f-\x9f]*$"
+    refused = r"\x00" if field.allow_controls else r"\x00-\x1f\x7f-\x9f"
+    # The library adds the empty string as one of two ways, of which only one may hold.
+    found["pattern"] = f"^[^{refused}]{'+' if field.allow_blank else '*'}$"
     return {name: value for name, value in found.items() if value is not None}
 
 
