@@ -3,15 +3,15 @@
 const page = document.getElementById("shown-once");
 history.replaceState(null, "", page.dataset.leaveUrl);
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.addEventListener("click", async () => {
-    const field = document.getElementById(button.dataset.copy);
-    field.select();
-    try {
-      await navigator.clipboard.writeText(field.value);
-    } catch {
-      document.execCommand("copy"); // plain HTTP has no clipboard API
-    }
-    document.getElementById("copied").textContent = "Copied.";
-  });
-}
+page.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+  } catch {
+    document.execCommand("copy"); // plain HTTP has no clipboard API
+  }
+  document.getElementById("copied").textContent = "Copied.";
+});
