@@ -16,8 +16,8 @@ import pytest
 from tests.faults.test_database_away import PROMPT_SECONDS, calls, pair_of, timed, until_well
 from tests.server.registry import free_port
 
-# Two workers, each a connection per thread and one for revocations.
-CONNECTIONS = 2 * (2 + 1)
+# Two workers, each a connection per thread, one for revocations and one for the counters.
+CONNECTIONS = 2 * (2 + 1 + 1)
 
 
 class Network:
