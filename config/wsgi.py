@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import django
@@ -62,10 +63,14 @@ class APIHandler(ShortChain, WSGIHandler):
 
 
 class Application:
-    """Sends each request through the chain that its path needs."""
+    """Sends each request through the chain that its path needs.
+
+    Imports the views at once: before the workers are forked, and not at the first request of each of them.
+    """
 
     def __init__(self) -> None:
         self.api, self.site = APIHandler(), WSGIHandler()
+        import_module(settings.ROOT_URLCONF)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """One request (PEP 3333)."""
