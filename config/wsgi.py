@@ -4,6 +4,7 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -63,14 +64,11 @@ class APIHandler(ShortChain, WSGIHandler):
 
 
 class Application:
-    """Sends each request through the chain that its path needs.
-
-    Imports the views at once: before the workers are forked, and not at the first request of each of them.
-    """
+    """Sends each request through the chain that its path needs."""
 
     def __init__(self) -> None:
         self.api, self.site = APIHandler(), WSGIHandler()
-        import_module(settings.ROOT_URLCONF)
+        load()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """One request (PEP 3333)."""
@@ -83,6 +81,20 @@ class Application:
             response.close()
             return []
         return response
+
+
+def load() -> None:
+    """Import the views and parse the keys, before workers are forked and not at the first request of each of them.
+
+    A key that is missing is missed by the requests that need it.
+    """
+    import_module(settings.ROOT_URLCONF)
+    from edi_auth import pasta, services  # noqa: PLC0415 — models are not loaded earlier
+    from tokens.core.errors import NotConfigured  # noqa: PLC0415 — likewise
+
+    for keys in (services.ring, pasta.keys):
+        with suppress(NotConfigured):
+            keys()
 
 
 class Undelivered(io.RawIOBase):

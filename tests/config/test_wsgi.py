@@ -20,9 +20,10 @@ SITE_ONLY = [
 FIRST_REQUEST = """
 import sys
 from tests.core.wsgi import request
+from edi_auth import pasta, services
 opened = []
 sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
-print(request("GET", "/auth/v1/ping").status, opened)
+print(request("GET", "/auth/v1/ping").status, len(services.ring().keys), len(pasta.keys().verifying), opened)
 """
 
 
@@ -56,7 +57,7 @@ def test_keeps_the_short_chain_short():
 def test_opens_no_file_for_the_first_request():
     """A worker that is out of descriptors could not, and would never have its views."""
     done = run(PYTHON, "-c", FIRST_REQUEST, environment=BARE | {"DJANGO_SETTINGS_MODULE": "tests.settings"})
-    assert done.stdout == "200 []\n"
+    assert done.stdout == "200 1 1 []\n"
 
 
 @pytest.mark.parametrize("name", ["RequestMiddleware", "SecurityMiddleware", *SITE_ONLY])
