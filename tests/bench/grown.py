@@ -111,7 +111,7 @@ def seed(folder: Path) -> None:
     )
     edi_services.update(profiles[0], actor=SYSTEM, is_administrator=True)
     edi_services.add_group("Everybody", actor=SYSTEM, members=profiles[:100])
-    pairs = [edi_services.tokens_of(profile, now=now) for profile in profiles]
+    pairs = [edi_services.tokens_of(profile.pk, now=now) for profile in profiles]
     keys = [edi_services.fresh_key() for _ in range(KEYS)]
     ApiKey.objects.bulk_create(
         ApiKey(name=f"key {number}", key_hash=digest(key), preview=preview_of(key), owner=profiles[number])
