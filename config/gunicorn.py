@@ -1,6 +1,5 @@
 """How gunicorn runs the server; `manage.py serve` names this file and adds address and number of workers."""
 
-import contextlib
 import ctypes
 import importlib
 import os
@@ -81,12 +80,9 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Keep what was counted, and send what was traced, since the last time."""
-    from django.db import Error  # noqa: PLC0415 — not before the application is loaded
-
     from tokens.core.operations import counters, traces  # noqa: PLC0415 — not before the application is loaded
 
-    with contextlib.suppress(Error):
-        counters.flush()
+    counters.stop()
     traces.stop()
 
 
