@@ -1,12 +1,12 @@
 """The admin of what is recorded: lists, minting with the secret shown once, verbs, timelines, exports. No deletion."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.auth import get_permission_codename
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,11 +15,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
 
+from tokens.core import kinds
 from tokens.core.admin import listing
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
-from tokens.core.admin.verbs import Verb
+from tokens.core.admin.verbs import Verb, operator
 from tokens.core.errors import RegistryError
-from tokens.core.models import AuditEvent
+from tokens.core.models import AuditEvent, Recorded
 
 Minted = tuple[Model, str]
 
@@ -104,34 +105,43 @@ class ListAdmin(ModelAdmin):
 class RegistryAdmin(ListAdmin):
     """An admin that writes through services alone.
 
-    A subclass implements `add` and `change`, and what its `verbs` call; any may raise a `RegistryError`, which the
-    operator sees as a message.
+    A subclass implements what its form and its `verbs` call, and a system check finds what it lacks:
+
+    - `add(request, form)` makes what the form asks for, and returns the row and its secret, empty for what has none;
+    - `change(request, row, changes)` changes fields of `row`; without it rows stay as they were made;
+    - `rotate(request, row, grace)` gives `row` a new secret and returns it;
+    - `set_locked(request, row, is_locked, reason)` locks or unlocks `row`, `end_tokens(request, row, reason)` ends all
+      its tokens.
+
+    Any of them may raise a `RegistryError`, which the operator sees as a message.
     """
 
+    add: Callable[[HttpRequest, Any], Minted]
+    change: Callable[[HttpRequest, Any, dict[str, Any]], None]
     add_words = ""
     verbs: ClassVar[Sequence[Verb]] = ()
     change_form_outer_before_template = "admin/registry/verbs.html"
     change_form_outer_after_template = "admin/registry/timeline.html"
 
-    def add(self, request: HttpRequest, form: Any) -> Minted:
-        """Make what the form asks for; return the row and its secret, empty for what has none."""
-        raise NotImplementedError
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """Django's checks of an admin, and `tokens.E006`: there is no method for the form or for a verb."""
+        callers = {"add": "its form", **{verb.method: f"the verb {verb.name}" for verb in self.verbs}}
+        return [
+            *super().check(**kwargs),
+            *(
+                Error(f"It has no method {name}, which {caller} calls.", obj=type(self), id="tokens.E006")
+                for name, caller in callers.items()
+                if not hasattr(self, name)
+            ),
+        ]
 
-    def change(self, request: HttpRequest, row: Any, changes: dict[str, Any]) -> None:
-        """Change the fields of `row` that the form changed."""
-        raise NotImplementedError
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever has Django's permission, where rows can be changed at all."""
+        return hasattr(self, "change") and super().has_change_permission(request, obj)
 
-    def rotate(self, request: HttpRequest, row: Any, grace: timedelta) -> str:
-        """Give `row` a new secret and return it."""
-        raise NotImplementedError
-
-    def set_locked(self, request: HttpRequest, row: Any, is_locked: bool, reason: str) -> None:
-        """Lock or unlock `row`."""
-        raise NotImplementedError
-
-    def end_tokens(self, request: HttpRequest, row: Any, reason: str) -> None:
-        """End all tokens of `row`."""
-        raise NotImplementedError
+    def revoke(self, request: HttpRequest, row: Recorded, reason: str) -> None:
+        """End `row` for good."""
+        kinds.get(row.kind).revoke(row, operator(request), reason)
 
     def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
         """What `verb` will stop or change, counted, one sentence each."""
