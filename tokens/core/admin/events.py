@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from tokens.core.admin import listing
 from tokens.core.admin.listing import moment
-from tokens.core.admin.registry import ListAdmin
+from tokens.core.admin.registry import HistoryAdmin
 from tokens.core.models import AuditEvent
 
 
@@ -38,11 +38,6 @@ class AboutFilter(SimpleListFilter):
         return queryset.filter(kind=kind, object_id=rest)
 
 
-def documented(event: AuditEvent) -> dict[str, Any]:
-    """All that an audit event says."""
-    return {field.attname: getattr(event, field.attname) for field in event._meta.concrete_fields}
-
-
 def url_of(kind: str, object_id: str, *, site: Any) -> str:
     """The admin's page of the object that an audit event is about; empty where there is none."""
     model = next((model for model in site._registry if getattr(model, "kind", None) == kind), None)  # noqa: SLF001 — has no other
@@ -54,7 +49,7 @@ def url_of(kind: str, object_id: str, *, site: Any) -> str:
         return ""
 
 
-class AuditEventAdmin(ListAdmin):
+class AuditEventAdmin(HistoryAdmin):
     """The audit log, read-only."""
 
     icon = "history"
@@ -63,9 +58,7 @@ class AuditEventAdmin(ListAdmin):
     list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)
     search_fields = ("object_label", "request_id")
     search_help_text = "Begins with: object, request id"
-    sortable_by = ()
     export_formats = ("jsonl", "csv")
-    documents: Any = staticmethod(documented)
     fields = (
         *("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "request_id", "reason"),
         *("before", "after"),
@@ -93,18 +86,6 @@ class AuditEventAdmin(ListAdmin):
         """Who did it, with the way to all that they did."""
         url = f"{reverse('admin:tokens_auditevent_changelist')}?about={event.actor_kind}:{event.actor_id}@actor"
         return linked(url if event.actor_id else "", event.actor_label or event.actor_kind)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Services write events, nobody else."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
-        """What happened stays what happened."""
-        return False
-
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """One event."""
-        return super().change_view(request, object_id, form_url, {"title": "Audit event", **(extra_context or {})})
 
 
 def linked(url: str, words: str) -> SafeString | str:

@@ -282,6 +282,11 @@ def exported(row: Any) -> dict[str, Any]:
     return document | {name: getattr(row, name) for name in names if name in concrete}
 
 
+def documented(row: Model) -> dict[str, Any]:
+    """All that a row says, for an export of what is no credential and holds no secret."""
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
 def in_batches(wanted: "QuerySet[Any]", rows: "QuerySet[Any]") -> Iterator[Any]:
     """All of `rows` that are in `wanted`, by id, as short queries: nothing in the database waits for who downloads."""
     if not wanted.query.where:

@@ -11,10 +11,10 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from tokens.core import kinds
-from tokens.core.admin.events import documented, linked, url_of
+from tokens.core.admin.events import linked, url_of
 from tokens.core.admin.listing import moment
 from tokens.core.admin.overview import register_warning
-from tokens.core.admin.registry import ListAdmin
+from tokens.core.admin.registry import HistoryAdmin
 from tokens.core.models import Notice
 from tokens.core.operations import notices
 
@@ -53,14 +53,12 @@ class WayFilter(SimpleListFilter):
         return queryset.filter(channel=self.value()) if self.value() in CHANNELS else queryset
 
 
-class NoticeAdmin(ListAdmin):
+class NoticeAdmin(HistoryAdmin):
     """Notices, read-only."""
 
     icon = "outgoing_mail"
     list_display = ("shown_moment", "shown_outcome", "shown_credential", "shown_way", "shown_stage", "shown_expiry")
     list_filter = (OutcomeFilter, WayFilter)
-    sortable_by = ()
-    documents: Any = staticmethod(documented)
     fields = (*list_display, "shown_failure")
     readonly_fields = fields
 
@@ -114,18 +112,6 @@ class NoticeAdmin(ListAdmin):
         for notice in page.result_list:
             notice.credential = found.get(notice.pk)
         return page
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Runs of `notify_expiring` write them, nobody else."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Notice | None = None) -> bool:
-        """What was sent stays sent."""
-        return False
-
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """One notice."""
-        return super().change_view(request, object_id, form_url, {"title": "Notice", **(extra_context or {})})
 
 
 def credentials(listed: Any) -> dict[int, Any]:

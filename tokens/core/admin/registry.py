@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from tokens.core import kinds
@@ -94,12 +95,32 @@ class ListAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list, under its own name."""
         title = self.list_title or str(self.opts.verbose_name_plural)
-        context = {"title": f"{title[:1].upper()}{title[1:]}", "export_formats": self.export_formats}
+        context = {"title": capfirst(title), "export_formats": self.export_formats}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody deletes: what was handed out stays on record."""
         return False
+
+
+class HistoryAdmin(ListAdmin):
+    """What happened, which nobody adds to or changes."""
+
+    sortable_by: Sequence[str] = ()
+    documents: Any = staticmethod(listing.documented)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """What happens writes itself."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What happened stays what happened."""
+        return False
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """One thing that happened, under its own name."""
+        title = capfirst(self.opts.verbose_name)
+        return super().change_view(request, object_id, form_url, {"title": title, **(extra_context or {})})
 
 
 class RegistryAdmin(ListAdmin):
@@ -326,7 +347,7 @@ class RegistryAdmin(ListAdmin):
         words = self.opts.verbose_name if len(minted) == 1 else self.opts.verbose_name_plural
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{str(words)[:1].upper()}{str(words)[1:]} {done}",
+            "title": f"{capfirst(words)} {done}",
             "opts": self.opts,
             "shown": shown,
             "leave_url": shown[0]["url"] if len(shown) == 1 else self._url("changelist"),
