@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import capfirst
 
 from tokens.core import kinds
 from tokens.core.admin.registry import ListAdmin, RegistryAdmin
@@ -38,7 +39,7 @@ def _page(request: HttpRequest, model: type[Model]) -> dict[str, Any]:
     page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     title = getattr(page, "list_title", "") or str(model._meta.verbose_name_plural)
-    line = _line(request, f"{title[:1].upper()}{title[1:]}", getattr(page, "icon", "key"), url)
+    line = _line(request, capfirst(title), getattr(page, "icon", "key"), url)
     return line | {"badge": page.badge(request) if isinstance(page, ListAdmin) else 0}
 
 

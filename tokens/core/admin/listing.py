@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.views import ChangeList
 
 from tokens.core import audit
@@ -224,7 +225,7 @@ def verb_words(action: str) -> str:
     """An action in words: `edi_auth:api_key:mint` is "API key: mint"."""
     _, subject, verb = action.split(":")
     words = subject.replace("_", " ").replace("api ", "API ")
-    return f"{words[:1].upper()}{words[1:]}: {verb.replace('_', ' ')}"
+    return f"{capfirst(words)}: {verb.replace('_', ' ')}"
 
 
 def search(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "QuerySet[Any]":
