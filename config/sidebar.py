@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from tokens.core import kinds
+from tokens.core.admin.links import page_of
 from tokens.core.admin.registry import ListAdmin, RegistryAdmin
 
 
@@ -37,7 +38,7 @@ def is_listed(page: Any) -> bool:
 
 def _page(request: HttpRequest, model: type[Model]) -> dict[str, Any]:
     page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    url = page_of(model, "changelist")
     title = getattr(page, "list_title", "") or str(model._meta.verbose_name_plural)
     line = _line(request, capfirst(title), getattr(page, "icon", "key"), url)
     return line | {"badge": page.badge(request) if isinstance(page, ListAdmin) else 0}

@@ -353,8 +353,3 @@ def _jsonl(documents: Iterator[dict[str, Any]]) -> Iterator[str]:
 
 def _dumps(document: dict[str, Any]) -> str:
     return json.dumps(document, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value))
-
-
-def about(row: Any) -> Q:
-    """The audit events about `row`."""
-    return Q(kind=row.kind, object_id=str(row.pk))

@@ -4,14 +4,13 @@ from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from tokens.core import kinds
-from tokens.core.admin.events import linked, url_of
+from tokens.core.admin.links import linked, page_about, page_of
 from tokens.core.admin.listing import moment
 from tokens.core.admin.overview import register_warning
 from tokens.core.admin.registry import HistoryAdmin
@@ -67,7 +66,7 @@ class NoticeAdmin(HistoryAdmin):
         """What is about to expire, with the way there."""
         row = notice.credential if hasattr(notice, "credential") else credentials([notice]).get(notice.pk)
         words = str(row) if row is not None else f"{notice.kind.replace('_', ' ')} {notice.object_id}"
-        return linked(url_of(notice.kind, notice.object_id, site=self.admin_site), words)
+        return linked(page_about(notice.kind, notice.object_id, site=self.admin_site), words)
 
     @display(description="Outcome", label={"sent": "success", "failed": "danger", "being sent": "info"})
     def shown_outcome(self, notice: Notice) -> str:
@@ -138,7 +137,7 @@ def undelivered(request: HttpRequest) -> SafeString | str:
     number = notices.failed(now=timezone.now())
     if not number:
         return ""
-    url = f"{reverse('admin:tokens_notice_changelist')}?outcome=failed"
+    url = f"{page_of(Notice, 'changelist')}?outcome=failed"
     many = f"{number} or more notices" if number == notices.MANY else f"{number} notice{'' if number == 1 else 's'}"
     sentence = "{} that credentials are about to expire could not be delivered. <a href='{}'>See which and why</a>"
     return format_html(sentence, many, url)

@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from tokens.core import kinds
+from tokens.core.admin.links import page_of
 from tokens.core.kinds import Kind
 from tokens.core.models import AuditEvent, Credential, RotatableCredential
 from tokens.core.operations import counters
@@ -65,15 +66,10 @@ def may_view(request: HttpRequest, model: type[Credential]) -> bool:
     return page is not None and page.has_view_permission(request)
 
 
-def page_of(row: Any) -> str:
-    """The admin's page of a row."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-
-
 def card(kind: Kind, *, now: Any) -> dict[str, Any]:
     """What there is of one kind, each number with the list that it counts."""
     assert kind.model is not None  # noqa: S101 — for the type checker
-    url = reverse(f"admin:{kind.model._meta.app_label}_{kind.model._meta.model_name}_changelist")
+    url = page_of(kind.model, "changelist")
     numbers = counters.stock(kind.model, now=now)
     return {
         "label": str(kind.model._meta.verbose_name_plural),
@@ -122,7 +118,7 @@ def expiring(models: list[type[Credential]], *, now: Any) -> list[dict[str, Any]
             rows += model._default_manager.filter(pk__in=ids[:6]).select_related(*(page.list_select_related or ()))
     rows.sort(key=lambda row: row.expires_at)
     return [
-        {"row": row, "kind": kinds.get(row.kind).label, "url": page_of(row), "owner": row.owner_label}
+        {"row": row, "kind": kinds.get(row.kind).label, "url": page_of(row, "change", row.pk), "owner": row.owner_label}
         for row in rows[:6]
     ]
 
@@ -149,7 +145,7 @@ def find(request: HttpRequest) -> HttpResponse:
         messages.warning(request, "It was found, but you may not look at it.")
         return HttpResponseRedirect(reverse("admin:index"))
     messages.info(request, f"What you pasted belongs here ({kind.label}).")
-    return HttpResponseRedirect(page_of(row))
+    return HttpResponseRedirect(page_of(row, "change", row.pk))
 
 
 urlpatterns = [path("find/", admin.site.admin_view(find), name="find_secret")]

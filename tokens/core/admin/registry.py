@@ -12,12 +12,13 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from tokens.core import kinds
 from tokens.core.admin import listing
+from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import Verb, operator
 from tokens.core.errors import RegistryError
@@ -218,8 +219,8 @@ class RegistryAdmin(ListAdmin):
             "verbs_url": self._url("verb", "VERB"),
         }
         if request.user.has_perm("tokens.view_auditevent"):
-            context["timeline"] = AuditEvent.objects.filter(listing.about(row))[:20]
-            context["audit_url"] = f"{reverse('admin:tokens_auditevent_changelist')}?about={row.kind}:{row.pk}"
+            context["timeline"] = AuditEvent.objects.filter(kind=row.kind, object_id=str(row.pk))[:20]
+            context["audit_url"] = log_about(row.kind, row.pk)
         return context
 
     def get_urls(self) -> list[URLPattern]:
@@ -229,14 +230,14 @@ class RegistryAdmin(ListAdmin):
         return [verb, *super().get_urls()]
 
     def _url(self, page: str, *arguments: Any) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=arguments)
+        return page_of(self.model, page, *arguments)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """What happened to a row is in the audit log."""
         row = self.get_object(request, object_id)
         if row is None or not self.has_view_permission(request, row):
             raise PermissionDenied
-        return redirect(f"{reverse('admin:tokens_auditevent_changelist')}?about={row.kind}:{row.pk}")
+        return redirect(log_about(row.kind, row.pk))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The verbs that the operator may use, and the exports."""
