@@ -31,7 +31,7 @@ class Forbidden(RegistryError):
 
 
 class NotConfigured(RegistryError):
-    """A secret or key file that this needs is not there; `detail` tells the operator which."""
+    """A secret or key file that this needs is not there; its message names the setting, never a value."""
 
 
 class TooManyFailures(RegistryError):

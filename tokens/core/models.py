@@ -1,4 +1,4 @@
-"""The two models that every issuer builds on: the abstract `Credential` and the `AuditEvent` table."""
+"""What every issuer builds on: the abstract `Credential`, and the tables of audit events, counts and notices."""
 
 import hashlib
 import ipaddress
