@@ -37,7 +37,7 @@ def is_listed(page: Any) -> bool:
 
 
 def _page(request: HttpRequest, model: type[Model]) -> dict[str, Any]:
-    page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
+    page: Any = admin.site.get_model_admin(model)
     url = page_of(model, "changelist")
     title = getattr(page, "list_title", "") or str(model._meta.verbose_name_plural)
     line = _line(request, capfirst(title), getattr(page, "icon", "key"), url)

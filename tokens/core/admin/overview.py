@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from tokens.core import kinds
 from tokens.core.admin.links import page_of
 from tokens.core.kinds import Kind
-from tokens.core.models import AuditEvent, Credential, RotatableCredential
+from tokens.core.models import AuditEvent, Credential, Recorded, RotatableCredential
 from tokens.core.operations import counters
 from tokens.core.operations.counters import DAYS
 
@@ -60,10 +60,9 @@ def sees_audit(request: HttpRequest) -> bool:
     return request.user.has_perm("tokens.view_auditevent")
 
 
-def may_view(request: HttpRequest, model: type[Credential]) -> bool:
-    """Whether the operator may look at this kind."""
-    page = admin.site._registry.get(model)  # noqa: SLF001 — has no other
-    return page is not None and page.has_view_permission(request)
+def may_view(request: HttpRequest, model: type[Recorded], row: Recorded | None = None) -> bool:
+    """Whether the operator may look at this kind, or at one row of it."""
+    return admin.site.is_registered(model) and admin.site.get_model_admin(model).has_view_permission(request, row)
 
 
 def card(kind: Kind, *, now: Any) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def expiring(models: list[type[Credential]], *, now: Any) -> list[dict[str, Any]
     rows: list[Any] = []
     for model in models:
         if issubclass(model, RotatableCredential):
-            page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
+            page: Any = admin.site.get_model_admin(model)
             # By the index on `expires_at` alone; few of the next hundred were ended before.
             found = model._default_manager.filter(expires_at__gt=now).order_by("expires_at")
             ids = [
@@ -140,8 +139,7 @@ def find(request: HttpRequest) -> HttpResponse:
         messages.warning(request, "Nothing here was ever reached with that.")
         return HttpResponseRedirect(reverse("admin:index"))
     kind, row = found
-    page = admin.site._registry.get(type(row))  # noqa: SLF001 — has no other
-    if page is None or not page.has_view_permission(request, row):
+    if not may_view(request, type(row), row):
         messages.warning(request, "It was found, but you may not look at it.")
         return HttpResponseRedirect(reverse("admin:index"))
     messages.info(request, f"What you pasted belongs here ({kind.label}).")
