@@ -79,6 +79,7 @@ format: $(VENV)/.development ## Fix what can be fixed without thinking
 requirements: $(VENV)/.development ## Pin the newest releases that requirements*.in allow
 	$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-otel.in --output-file requirements-otel.txt
+	$(COMPILE) requirements-granian.in --output-file requirements-granian.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 
 clean: ## Delete the virtual environment, caches and coverage; keep .env and var/

@@ -1,15 +1,11 @@
 """How gunicorn runs the server; `manage.py serve` names this file and adds address and number of workers."""
 
-import ctypes
 import importlib
 import os
 import re
-import shutil
-import signal
 import socket
 import struct
 import sys
-import tempfile
 from typing import Any
 
 # Chosen by gunicorn's own ways, which are read after this file.
@@ -20,10 +16,9 @@ if IS_GEVENT:
 
 from django.conf import settings  # noqa: E402 — see above
 
-# Where all processes write what they count. It must be named before prometheus_client is imported.
-IS_OURS = not os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-METRICS_DIR = tempfile.mkdtemp(prefix="registry-metrics-") if IS_OURS else os.environ["PROMETHEUS_MULTIPROC_DIR"]
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_DIR
+from config import process  # noqa: E402 — see above
+
+process.name_metrics_folder()
 
 wsgi_app = "config.wsgi"
 preload_app = True
@@ -50,7 +45,6 @@ limit_request_field_size = 16384
 
 # A client that stops in the middle of a body frees its thread after so many seconds.
 BODY_TIMEOUT_SECONDS = 10
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def when_ready(server: Any) -> None:
@@ -79,40 +73,20 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Keep what was counted, and send what was traced, since the last time."""
-    from tokens.core.operations import counters, traces  # noqa: PLC0415 — not before the application is loaded
-
-    counters.stop()
-    traces.stop()
+    """Keep what was counted and traced."""
+    process.end()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let no request wait for a silent database, have the revocations before one asks for them, start the threads.
-
-    Where the kernel can (Linux), end in order when the first process is killed. By itself a worker would serve those
-    who are connected for half a minute more, and hold the port that the next server needs.
-    """
-    from edi_auth import revocations  # noqa: PLC0415 — not before the application is loaded
-    from tokens.core.operations import counters, metrics, traces  # noqa: PLC0415 — not before the application is loaded
-    from tokens.core.postgresql import patience  # noqa: PLC0415 — not before the application is loaded
-
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    patience.limit()
-    traces.start()
-    revocations.snapshot.start()
-    counters.start()
-    metrics.start_sampling()
+    """Start what a worker needs."""
+    process.begin()
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Take a worker that has ended out of the gauges of those that live."""
-    from prometheus_client import multiprocess  # noqa: PLC0415 — not before its directory is named
-
-    multiprocess.mark_process_dead(worker.pid)
+    """Take a worker that has ended out of the gauges."""
+    process.forget(worker.pid)
 
 
 def on_exit(server: Any) -> None:
-    """Leave no counters behind, but in a folder that the operator named."""
-    if IS_OURS:
-        shutil.rmtree(METRICS_DIR, ignore_errors=True)
+    """Leave no counters behind."""
+    process.remove_metrics_folder()

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.core.process import BARE, PYTHON, run
+from tokens.management.commands import serve
 
 
 @pytest.fixture
@@ -28,6 +29,31 @@ def test_takes_address_and_number_of_workers(manage, started):
     assert line[line.index("--workers") + 1] == "3"
 
 
+def test_becomes_granian_where_it_is_asked_for(manage, started, monkeypatch):
+    monkeypatch.setattr(serve, "find_spec", lambda name: name)
+    manage("serve", "--server", "granian", "--bind", "[::1]:8123", "--workers", "3")
+    (line,) = started
+    assert line[1:] == ["-m", "config.granian", "::1", "8123", "3"]
+
+
+def test_names_the_file_to_install_without_granian(manage, started, monkeypatch):
+    monkeypatch.setattr(serve, "find_spec", lambda name: None)
+    outcome = manage("serve", "--server", "granian")
+    assert outcome.code == 1
+    assert "requirements-granian.txt" in outcome.err
+    assert started == []
+
+
+def test_refuses_for_granian_what_only_gunicorn_does(manage, started, monkeypatch):
+    monkeypatch.setattr(serve, "find_spec", lambda name: name)
+    assert manage("serve", "--server", "granian", "--bind", "unix:/run/registry.sock").code == 2
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--worker-class sync")
+    outcome = manage("serve", "--server", "granian")
+    assert outcome.code == 2
+    assert "GUNICORN_CMD_ARGS" in outcome.err
+    assert started == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -41,6 +67,7 @@ def test_takes_address_and_number_of_workers(manage, started):
         ["--bind", "127.0.0.1:70000"],
         ["--port", "7000"],
         ["7000"],
+        ["--server", "uwsgi"],
     ],
     ids=" ".join,
 )

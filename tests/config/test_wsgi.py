@@ -3,6 +3,7 @@
 import pytest
 
 from config.wsgi import application, is_site_path
+from tests.core.process import BARE, PYTHON, run
 from tests.core.wsgi import request
 
 pytestmark = pytest.mark.django_db
@@ -16,6 +17,13 @@ SITE_ONLY = [
     "MessageMiddleware",
     "AxesMiddleware",
 ]
+FIRST_REQUEST = """
+import sys
+from tests.core.wsgi import request
+opened = []
+sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
+print(request("GET", "/auth/v1/ping").status, opened)
+"""
 
 
 def chain(handler):
@@ -43,6 +51,12 @@ def test_gives_the_apis_the_short_chain(path):
 
 def test_keeps_the_short_chain_short():
     assert chain(application.api)[:-1] == ["RequestMiddleware"]
+
+
+def test_opens_no_file_for_the_first_request():
+    """A worker that is out of descriptors could not, and would never have its views."""
+    done = run(PYTHON, "-c", FIRST_REQUEST, environment=BARE | {"DJANGO_SETTINGS_MODULE": "tests.settings"})
+    assert done.stdout == "200 []\n"
 
 
 @pytest.mark.parametrize("name", ["RequestMiddleware", "SecurityMiddleware", *SITE_ONLY])

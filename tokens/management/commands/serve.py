@@ -3,20 +3,22 @@
 import os
 import re
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tokens.core.commands import Usage
 
 BIND = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})|unix:.+")
+GRANIAN_FILE = "requirements-granian.txt"
 
 
 class Command(BaseCommand):
     """Serve the three APIs and the admin."""
 
-    help = "Serve the three APIs and the admin with gunicorn until it is told to stop (TERM, or Ctrl-C)."
+    help = "Serve the three APIs and the admin until it is told to stop (TERM, or Ctrl-C)."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """The parser, with an example."""
@@ -40,16 +42,40 @@ class Command(BaseCommand):
             help="how many worker processes (default: %(default)s)",
         )
 
+        parser.add_argument(
+            "--server",
+            choices=["gunicorn", "granian"],
+            default="gunicorn",
+            help=f"granian is faster, needs {GRANIAN_FILE}, and a proxy that buffers requests (default: %(default)s)",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
-        """Become gunicorn, with the configuration in `config/gunicorn.py`."""
+        """Become the server, as `config/gunicorn.py` or `config/granian.py` configures it."""
         match = BIND.fullmatch(options["bind"])
         if match is None or int(match[2] or 0) > 65535:
             raise Usage("--bind must be HOST:PORT, for example 0.0.0.0:7000.")
         if not 1 <= options["workers"] <= 256:
             raise Usage("--workers must be a whole number from 1 to 256.")
-        config = settings.BASE_DIR / "config" / "gunicorn.py"
-        command = [sys.executable, "-m", "gunicorn", "--config", str(config)]
-        command += ["--bind", options["bind"], "--workers", str(options["workers"]), "config.wsgi"]
+        arguments = of_gunicorn if options["server"] == "gunicorn" else of_granian
+        command = [sys.executable, "-m", *arguments(options["bind"], str(options["workers"]))]
         sys.stdout.flush()
         os.chdir(settings.BASE_DIR)
         os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, no shell
+
+
+def of_gunicorn(bind: str, workers: str) -> list[str]:
+    """The module to run, and its arguments."""
+    config = settings.BASE_DIR / "config" / "gunicorn.py"
+    return ["gunicorn", "--config", str(config), "--bind", bind, "--workers", workers, "config.wsgi"]
+
+
+def of_granian(bind: str, workers: str) -> list[str]:
+    """The same. Raises `CommandError` without the package, and `Usage` for what only gunicorn can do."""
+    if find_spec("granian") is None:
+        raise CommandError(f"granian is not installed. Run: pip install --require-hashes -r {GRANIAN_FILE}")
+    if bind.startswith("unix:"):
+        raise Usage("--server granian serves at HOST:PORT; a unix socket needs gunicorn.")
+    if os.environ.get("GUNICORN_CMD_ARGS"):
+        raise Usage("--server granian does not read GUNICORN_CMD_ARGS; take it out.")
+    host, _, port = bind.rpartition(":")
+    return ["config.granian", host.strip("[]"), port, workers]
