@@ -15,7 +15,7 @@ from tokens.core.admin.registry import ListAdmin, RegistryAdmin
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of the sidebar: credentials in the order of their registration, whom they are for, and the house."""
-    models = [kind.model for kind in kinds.all_kinds() if kind.model is not None]
+    models = list(kinds.models().values())
     registry = admin.site._registry  # noqa: SLF001 — has no other
     rest = [model for model, page in registry.items() if isinstance(page, RegistryAdmin) and model not in models]
     house = [model for model, page in registry.items() if not isinstance(page, RegistryAdmin) and is_listed(page)]

@@ -115,7 +115,7 @@ class NoticeAdmin(HistoryAdmin):
 
 def credentials(listed: Any) -> dict[int, Any]:
     """The credentials that notices are about, by the id of the notice, with one query for each kind."""
-    models = {kind.name: kind.model for kind in kinds.all_kinds()}
+    models = kinds.models()
     found: dict[int, Any] = {}
     for name in sorted({notice.kind for notice in listed}):
         model = models.get(name)

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_POST
 
 from tokens.core import kinds
 from tokens.core.admin.links import page_of
-from tokens.core.kinds import Kind
 from tokens.core.models import AuditEvent, Credential, Recorded, RotatableCredential
 from tokens.core.operations import counters
 from tokens.core.operations.counters import DAYS
@@ -32,15 +31,14 @@ def register_warning(warning: Callable[[HttpRequest], str]) -> Callable[[HttpReq
 def context_of(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The context of the overview: what the operator may see of it."""
     now = timezone.now()
-    stored = [kind for kind in kinds.all_kinds() if kind.model is not None and may_view(request, kind.model)]
-    models = [kind.model for kind in stored if kind.model is not None]
+    models = [model for model in kinds.models().values() if may_view(request, model)]
     days = [now.date() - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     minted = counters.minted(models, days=DAYS, now=now)
     tallies = counters.tallied(days=DAYS, now=now)
     context |= {
         "title": "Overview",
-        "cards": [card(kind, now=now) for kind in stored],
-        "chart": chart(days, {str(kind.label): minted[kind.name] for kind in stored}),
+        "cards": [card(model, now=now) for model in models],
+        "chart": chart(days, {str(kinds.get(name).label): numbers for name, numbers in minted.items()}),
         "minted_total": sum(map(sum, minted.values())),
         "tallies": [
             {"label": tally.label, "today": tallies[tally.name][-1], "month": sum(tallies[tally.name])}
@@ -48,7 +46,7 @@ def context_of(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ],
         "expiring": expiring(models, now=now),
         "warnings": list(warnings(request)) if request.user.is_superuser or sees_audit(request) else [],
-        "may_find": bool(stored),
+        "may_find": bool(models),
     }
     if sees_audit(request):
         context["events"] = AuditEvent.objects.all()[:8]
@@ -65,13 +63,12 @@ def may_view(request: HttpRequest, model: type[Recorded], row: Recorded | None =
     return admin.site.is_registered(model) and admin.site.get_model_admin(model).has_view_permission(request, row)
 
 
-def card(kind: Kind, *, now: Any) -> dict[str, Any]:
+def card(model: type[Credential], *, now: Any) -> dict[str, Any]:
     """What there is of one kind, each number with the list that it counts."""
-    assert kind.model is not None  # noqa: S101 — for the type checker
-    url = page_of(kind.model, "changelist")
-    numbers = counters.stock(kind.model, now=now)
+    url = page_of(model, "changelist")
+    numbers = counters.stock(model, now=now)
     return {
-        "label": str(kind.model._meta.verbose_name_plural),
+        "label": str(model._meta.verbose_name_plural),
         "url": url,
         "usable": numbers["usable"],
         "numbers": [

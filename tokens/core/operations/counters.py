@@ -127,7 +127,7 @@ def start(*, sleep: Callable[[float], None] = pause) -> threading.Thread:
         is_failing = False
         while True:
             try:
-                tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
+                tick(kinds.models().values())
                 is_failing = False
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 if not is_failing:

@@ -46,8 +46,7 @@ class Usable(Collector):
         yield usable
 
     def _count(self, now: datetime) -> dict[str, int]:
-        models = {kind.name: kind.model for kind in kinds.all_kinds() if kind.model is not None}
-        return {name: counters.stock(model, now=now)["usable"] for name, model in models.items()}
+        return {name: counters.stock(model, now=now)["usable"] for name, model in kinds.models().items()}
 
 
 usable = Usable()
