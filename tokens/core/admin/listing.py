@@ -16,6 +16,7 @@ from django.core.paginator import InvalidPage, Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, StreamingHttpResponse
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -255,7 +256,7 @@ def relative(moment: datetime, *, now: datetime) -> str:
     for length, unit in UNITS:
         if abs(seconds) >= length:
             number = int(abs(seconds) // length)
-            words = f"{number} {unit}{'' if number == 1 else 's'}"
+            words = f"{number} {unit}{pluralize(number)}"
             return f"in {words}" if seconds > 0 else f"{words} ago"
     return "in a moment" if seconds > 0 else "just now"
 

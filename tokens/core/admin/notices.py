@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -88,7 +89,7 @@ class NoticeAdmin(HistoryAdmin):
     @display(description="Sent ahead")
     def shown_stage(self, notice: Notice) -> str:
         """How long before the end."""
-        return f"{notice.days} day{'' if notice.days == 1 else 's'}"
+        return f"{notice.days} day{pluralize(notice.days)}"
 
     @display(description="Expires")
     def shown_expiry(self, notice: Notice) -> SafeString | str:
@@ -138,6 +139,6 @@ def undelivered(request: HttpRequest) -> SafeString | str:
     if not number:
         return ""
     url = f"{page_of(Notice, 'changelist')}?outcome=failed"
-    many = f"{number} or more notices" if number == notices.MANY else f"{number} notice{'' if number == 1 else 's'}"
+    many = f"{number} or more notices" if number == notices.MANY else f"{number} notice{pluralize(number)}"
     sentence = "{} that credentials are about to expire could not be delivered. <a href='{}'>See which and why</a>"
     return format_html(sentence, many, url)
