@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin import site as admin_site
 from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import User
 from django.test import Client
@@ -20,10 +19,8 @@ from tests.factories import (
     secret_of,
     value_of,
 )
-from tokens.core.admin.registry import RegistryAdmin
-from tokens.core.admin.verbs import REVOKE, ROTATE
 from tokens.core.models import State
-from tokens.models import AuditEvent, NamedToken
+from tokens.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -310,24 +307,3 @@ def test_asks_about_no_more_than_somebody_can_have_looked_at(admin):
     rows = [NamedTokenFactory() for _ in range(51)]
     response = select(admin, TOKEN, "rotate_selected", *rows)
     assert response.status_code == 302
-
-
-class Lacking(RegistryAdmin):
-    """An admin that lists a verb and implements nothing."""
-
-    verbs = (ROTATE, REVOKE)
-
-
-def test_finds_before_any_request_what_an_admin_lacks():
-    messages = Lacking(NamedToken, admin_site).check()
-    assert [(message.id, message.msg) for message in messages] == [
-        ("tokens.E006", "It has no method add, which its form calls."),
-        ("tokens.E006", "It has no method rotate, which the verb rotate calls."),
-    ]
-
-
-def test_lets_nobody_change_what_an_admin_has_no_way_to_change(rf):
-    request = rf.get("/")
-    request.user = User(is_active=True, is_superuser=True)
-    assert admin_site.get_model_admin(NamedToken).has_change_permission(request)
-    assert not Lacking(NamedToken, admin_site).has_change_permission(request)
