@@ -3,7 +3,6 @@
 `config/gunicorn.py` and `config/granian.py` call it.
 """
 
-import contextlib
 import ctypes
 import os
 import shutil
@@ -55,12 +54,9 @@ def begin() -> None:
 
 def end() -> None:
     """Keep what was counted, and send what was traced, since the last time."""
-    from django.db import Error  # noqa: PLC0415 — not before the application is loaded
-
     from tokens.core.operations import counters, traces  # noqa: PLC0415 — not before the application is loaded
 
-    with contextlib.suppress(Error):
-        counters.flush()
+    counters.stop()
     traces.stop()
 
 

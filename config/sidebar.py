@@ -6,14 +6,16 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import capfirst
 
 from tokens.core import kinds
+from tokens.core.admin.links import page_of
 from tokens.core.admin.registry import ListAdmin, RegistryAdmin
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of the sidebar: credentials in the order of their registration, whom they are for, and the house."""
-    models = [kind.model for kind in kinds.all_kinds() if kind.model is not None]
+    models = list(kinds.models().values())
     registry = admin.site._registry  # noqa: SLF001 — has no other
     rest = [model for model, page in registry.items() if isinstance(page, RegistryAdmin) and model not in models]
     house = [model for model, page in registry.items() if not isinstance(page, RegistryAdmin) and is_listed(page)]
@@ -35,10 +37,10 @@ def is_listed(page: Any) -> bool:
 
 
 def _page(request: HttpRequest, model: type[Model]) -> dict[str, Any]:
-    page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    page: Any = admin.site.get_model_admin(model)
+    url = page_of(model, "changelist")
     title = getattr(page, "list_title", "") or str(model._meta.verbose_name_plural)
-    line = _line(request, f"{title[:1].upper()}{title[1:]}", getattr(page, "icon", "key"), url)
+    line = _line(request, capfirst(title), getattr(page, "icon", "key"), url)
     return line | {"badge": page.badge(request) if isinstance(page, ListAdmin) else 0}
 
 

@@ -5,13 +5,13 @@ import sys
 
 from django.apps import apps
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from config.csp import POLICY
+from tokens.core.errors import OUTAGES
 from tokens.core.http import client_address
 from tokens.core.operations import exposition, health
 
@@ -73,7 +73,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, without a word about what happened; the log has it. 503 while the database is away."""
-    if isinstance(sys.exception(), OperationalError | InterfaceError):
+    if isinstance(sys.exception(), OUTAGES):
         away = {"error": "The registry cannot be reached at the moment; try again."}
         return JsonResponse(away, status=503, headers={"Retry-After": RETRY_SECONDS})
     return JsonResponse({"error": "Internal server error"}, status=500)

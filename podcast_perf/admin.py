@@ -150,10 +150,6 @@ class PerformanceTokenAdmin(CredentialAdmin):
         """A signed token stays what it is."""
         return () if obj is None else self.facts
 
-    def has_change_permission(self, request: HttpRequest, obj: PerformanceToken | None = None) -> bool:
-        """A signed token stays what it is."""
-        return False
-
     def add(self, request: HttpRequest, form: Any) -> tuple[PerformanceToken, str]:
         """Mint it."""
         given = form.cleaned_data

@@ -69,7 +69,7 @@ def test_says_where_it_looks_for_a_server(examined, monkeypatch):
     for name, value in place.items():
         monkeypatch.setitem(connection.settings_dict, name, value)
     monkeypatch.setitem(health._probes, "database", lambda: 1 / 0)
-    monkeypatch.setattr(health, "DatabaseError", ZeroDivisionError)
+    monkeypatch.setattr(health, "Error", ZeroDivisionError)
     (finding,), _ = examined("database")
     assert "pg_isready --host db.example.org --port 5433" in finding["remedy"]
     assert "hunter2" not in str(finding)

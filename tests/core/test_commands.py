@@ -86,4 +86,4 @@ def test_knows_no_name_for_a_user_who_has_none(monkeypatch):
         raise KeyError("uid not found")
 
     monkeypatch.setattr("getpass.getuser", fail)
-    assert RegistryCommand().actor.label == "unknown (manage.py)"
+    assert Refusing().actor.label == "unknown (manage.py)"

@@ -5,6 +5,7 @@ import sys
 
 import orjson
 import pytest
+from django.db import InterfaceError, InternalError, OperationalError
 
 from tests.core.wsgi import request
 from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of, value_of
@@ -91,6 +92,31 @@ def test_tells_once_of_a_fault_in_a_page(logged, monkeypatch):
     monkeypatch.setattr("django.template.response.SimpleTemplateResponse.rendered_content", property(fail))
     assert request("GET", "/admin/login/").status == 500
     assert sum(b"a clue" in line for line in logged) == 1
+
+
+@pytest.mark.parametrize("outage", [OperationalError, InterfaceError, InternalError])
+def test_takes_an_outage_of_the_database_for_no_fault_of_a_page(logged, monkeypatch, outage):
+    def fail(*args, **kwargs):
+        raise outage("secret-host")
+
+    monkeypatch.setattr("django.template.response.SimpleTemplateResponse.rendered_content", property(fail))
+    assert request("GET", "/admin/login/").status == 503
+    assert not [line for line in logged if b"Traceback" in line or b"secret-host" in line]
+
+
+@pytest.mark.parametrize("outage", [OperationalError, InterfaceError, InternalError])
+def test_tells_of_an_outage_of_the_database_in_one_line_besides_that_of_the_request(logged, monkeypatch, outage):
+    def fail(*args, **kwargs):
+        raise outage("secret-host")
+
+    monkeypatch.setattr("edi_auth.services.exchange", fail)
+    assert request("POST", "/auth/v1/key", b'{"key": "unknown"}', HTTP_X_REQUEST_ID="request-1234").status == 503
+    told, line = map(orjson.loads, logged)
+    assert (told["level"], told["event"]) == (
+        "warning",
+        f"database unavailable ({outage.__name__}), request request-1234",
+    )
+    assert line["status"] == 503
 
 
 def test_serves_on_when_the_log_cannot_be_written(monkeypatch):

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
-from django.db.models import F
 
 from edi_auth.models import ApiKey
 from podcast_perf.models import PerformanceToken, Publisher
@@ -118,25 +117,6 @@ def test_reads_the_clock_once_for_the_state_of_a_row(time_machine):
     time_machine.move_to(NOW, tick=False)
     assert NamedTokenFactory(expires_at=NOW).state == State.EXPIRED
     assert NamedTokenFactory(expires_at=NOW + SECOND).state == State.ACTIVE
-
-
-def test_updates_and_returns_in_one_statement(django_assert_num_queries):
-    key = ApiKeyFactory(use_count=4)
-    with django_assert_num_queries(1):
-        found = ApiKey.objects.usable(now=NOW).update_returning(("owner", "use_count"), use_count=F("use_count") + 1)
-    assert found == [(key.owner_id, 5)]
-
-
-def test_returns_nothing_where_it_updated_nothing():
-    ApiKeyFactory(is_active=False, use_count=4)
-    assert ApiKey.objects.usable(now=NOW).update_returning(("owner",), use_count=F("use_count") + 1) == []
-    assert ApiKey.objects.get().use_count == 4
-
-
-def test_returns_every_row_that_it_updated():
-    keys = [ApiKeyFactory() for _ in range(3)]
-    found = ApiKey.objects.usable(now=NOW).update_returning(("id",), use_count=F("use_count") + 1)
-    assert sorted(found) == sorted((key.pk,) for key in keys)
 
 
 def test_stores_the_sha256_of_a_secret():

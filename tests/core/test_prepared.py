@@ -84,3 +84,27 @@ def test_updates_one_row_and_returns_it():
         assert (rows, len(captured)) == ([(key.pk, key.use_count + 1)], 1)
     assert set(ApiKey.objects.values_list("use_count", "last_used_at")) == {(5, now), (8, now)}
     assert count.rows(fingerprint="0" * 64, now=now) == []
+
+
+def counting(*fields):
+    """A statement that counts a use of every usable key, and returns `fields` of each."""
+    return PreparedUpdate(lambda: (ApiKey.objects.usable(now=NOW), fields, {"use_count": F("use_count") + 1}))
+
+
+def test_updates_and_returns_in_one_statement(django_assert_num_queries):
+    key = ApiKeyFactory(use_count=4)
+    with django_assert_num_queries(1):
+        found = counting("owner", "use_count").rows(now=timezone.now())
+    assert found == [(key.owner_id, 5)]
+
+
+def test_returns_nothing_where_it_updated_nothing():
+    ApiKeyFactory(is_active=False, use_count=4)
+    assert counting("owner").rows(now=timezone.now()) == []
+    assert ApiKey.objects.get().use_count == 4
+
+
+def test_returns_every_row_that_it_updated():
+    keys = [ApiKeyFactory() for _ in range(3)]
+    found = counting("id").rows(now=timezone.now())
+    assert sorted(found) == sorted((key.pk,) for key in keys)

@@ -1,5 +1,6 @@
 """`tokens.core.throttling`: so many failures an address and minute, at every door, in its own words."""
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -356,3 +357,50 @@ def test_goes_back_through_several_trusted_proxies(settings):
     assert [forwarded("192.0.2.7, 10.1.1.1, 10.0.0.2") for _ in range(LIMIT)] == [401] * LIMIT
     assert forwarded("192.0.2.7, 10.9.9.9") == 429
     assert forwarded("192.0.2.8, 10.1.1.1, 10.0.0.2") == 401
+
+
+class Crowded(dict[Any, Any]):
+    """What a process remembers, with another thread that has its turn when this one looks for the oldest."""
+
+    def __init__(self, turn):
+        super().__init__()
+        self.thread = threading.Thread(target=turn)
+
+    def __iter__(self):
+        keys = list(super().__iter__())
+        if self.thread.ident is None:
+            self.thread.start()
+            self.thread.join(0.5)
+        return iter(keys)
+
+
+def exceed(address):
+    """Fail more often than the limit allows."""
+    for _ in range(LIMIT):
+        throttling.count("failures", address, limit=LIMIT)
+    with pytest.raises(TooManyFailures):
+        throttling.count("failures", address, limit=LIMIT)
+
+
+def test_remembers_no_more_addresses_than_it_may_when_threads_add_them_at_once(monkeypatch):
+    blocked = Crowded(lambda: exceed("192.0.2.3"))
+    monkeypatch.setattr(throttling, "_blocked", blocked)
+    monkeypatch.setattr(throttling, "MAX_REMEMBERED", 2)
+    for number in (0, 1, 2):
+        exceed(f"192.0.2.{number}")
+    blocked.thread.join(10)
+    assert set(blocked) == {("failures", "192.0.2.2"), ("failures", "192.0.2.3")}
+
+
+class Forgetful(dict[Any, Any]):
+    """What a process counts, with another thread that has its turn, and forgets all, after each count."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        self.clear()
+
+
+@pytest.mark.usefixtures("away")
+def test_counts_by_itself_when_another_thread_forgets_meanwhile(monkeypatch):
+    monkeypatch.setattr(throttling, "_counts_without_cache", Forgetful())
+    throttling.count("failures", HOME, limit=LIMIT)

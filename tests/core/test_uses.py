@@ -1,6 +1,8 @@
 """Uses of credentials: counted in memory without a write for each request, stored soon, lost to nothing but a kill."""
 
 import runpy
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -123,6 +125,44 @@ def test_is_stored_by_a_worker_that_ends(monkeypatch, tmp_path):
     counters.count_use(token)
     hooks["worker_exit"](None, None)
     assert uses(token) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_failing", [False, True], ids=["which succeeds", "which fails"])
+def test_is_stored_by_a_worker_that_ends_while_its_thread_stores(monkeypatch, tmp_path, is_failing):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    hooks = runpy.run_path(str(settings.BASE_DIR / "config" / "gunicorn.py"))
+    token, find = NamedTokenFactory(), NamedToken._default_manager.filter
+    is_storing, has_ended = threading.Event(), threading.Event()
+
+    def find_slowly(**conditions):
+        if threading.current_thread() is not threading.main_thread():
+            is_storing.set()
+            if has_ended.wait(0.5) or is_failing:
+                raise OperationalError
+        return find(**conditions)
+
+    def store():
+        with suppress(OperationalError):
+            counters.flush()
+        connection.close()
+
+    counters.count_use(token)
+    monkeypatch.setattr(NamedToken._default_manager, "filter", find_slowly)
+    thread = threading.Thread(target=store)
+    thread.start()
+    is_storing.wait(10)
+    hooks["worker_exit"](None, None)
+    has_ended.set()
+    thread.join(10)
+    assert uses(token) == 1
+
+
+def test_says_what_a_worker_that_ends_cannot_store(monkeypatch, caplog):
+    counters.count_use(NamedTokenFactory())
+    monkeypatch.setattr(NamedToken._default_manager, "filter", lambda **_: connection.cursor().execute("no SQL"))
+    counters.stop()
+    assert "1 of them are lost" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

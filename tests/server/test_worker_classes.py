@@ -129,7 +129,6 @@ def test_tells_every_worker_of_a_revocation_and_counts_what_each_has_done(shop, 
         assert pings(server) == 2 * PINGS
         assert server.call("GET", "/readyz").json()["checks"]
         assert psutil.Process(server.pid).children() == workers
-        until(lambda: tallied(server.environment["DATABASE_URL"]) == shop.refreshes)
     assert "Traceback" not in server.log
     assert "TIMEOUT" not in server.log
     assert tallied(server.environment["DATABASE_URL"]) == shop.refreshes

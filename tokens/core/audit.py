@@ -91,7 +91,7 @@ def record_new(action: Action, row: Recorded, *, actor: Actor, now: datetime) ->
 
 
 def record_all(action: Action, rows: Iterable[Subject], *, actor: Actor) -> None:
-    """Store that `actor` made each of `rows` when it was created: what `record` does for one."""
+    """Store that `actor` made each of `rows` when it was created. No metric counts them: they are for a demo."""
     AuditEvent.objects.bulk_create(
         _event(action, row, actor=actor, before=None, reason="", now=getattr(row, "created_at", timezone.now()))
         for row in rows

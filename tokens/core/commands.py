@@ -3,6 +3,7 @@
 import getpass
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, cast
@@ -31,7 +32,7 @@ class Usage(CommandError):
         super().__init__(message, returncode=2)
 
 
-class RegistryCommand(BaseCommand):
+class RegistryCommand(BaseCommand, ABC):
     """A command that calls a service. Exit codes: 0 done, 1 refused, 2 wrong usage.
 
     A subclass writes `run` and, if it has arguments, `arguments`; `example` is a line for `--help`.
@@ -52,9 +53,9 @@ class RegistryCommand(BaseCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add what this command takes."""
 
+    @abstractmethod
     def run(self, options: dict[str, Any]) -> None:
         """Do it, and tell through `report`, `report_rows` or `report_secret`."""
-        raise NotImplementedError
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command; a refusal is one sentence on standard error and exit code 1."""

@@ -1,5 +1,11 @@
 """What a service may raise: a catalogue of typed errors that know nothing of HTTP, admin or command line."""
 
+from django.db import InterfaceError, InternalError, OperationalError
+
+# What Django raises while the database is away or cannot be written. (PostgreSQL calls it an internal error to write
+# while it is read-only.)
+OUTAGES = (OperationalError, InterfaceError, InternalError)
+
 
 class RegistryError(Exception):
     """The base of all refusals. Its message is a sentence for the caller and never holds a credential."""
@@ -31,7 +37,7 @@ class Forbidden(RegistryError):
 
 
 class NotConfigured(RegistryError):
-    """A secret or key file that this needs is not there; `detail` tells the operator which."""
+    """A secret or key file that this needs is not there; its message names the setting, never a value."""
 
 
 class TooManyFailures(RegistryError):

@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
@@ -236,8 +236,7 @@ AWAY = Problem(503, "The registry cannot be reached at the moment; try again.", 
 def problem_of(exc: Exception) -> Problem:
     """The HTTP status and the sentence for `exc`. Whatever nobody foresaw is a 500 whose text stays in the log."""
     match exc:
-        # InternalError is how PostgreSQL refuses to write while it is read-only.
-        case errors.Unavailable() | OperationalError() | InterfaceError() | InternalError():
+        case _ if isinstance(exc, (errors.Unavailable, *errors.OUTAGES)):
             return AWAY
         case errors.RegistryError():
             return _refusal(exc)
@@ -305,7 +304,7 @@ def exception_handler(
                 "%s in %s, request %s", type(exc).__name__, type(view).__name__, request_id(request), exc_info=exc
             )
             got_request_exception.send(sender=type(view), request=request)
-        elif isinstance(exc, DatabaseError):
+        elif isinstance(exc, Error):
             log.warning("database unavailable (%s), request %s", type(exc).__name__, request_id(request))
         return Response(body(problem, view), status=problem.status, headers=problem.headers)
 

@@ -74,6 +74,11 @@ def all_kinds() -> Iterator[Kind]:
     return iter(_kinds.values())
 
 
+def models() -> dict[str, type[Credential]]:
+    """The models of all kinds of which rows are kept, by the name of the kind."""
+    return {kind.name: kind.model for kind in all_kinds() if kind.model is not None}
+
+
 def likely(raw: str, *, hint: str = "") -> list[Kind]:
     """The kinds whose shape `raw` has, the one named `hint` first."""
     fitting = [kind for kind in all_kinds() if kind.looks_like(raw)]

@@ -1,16 +1,15 @@
-"""The two models that every issuer builds on: the abstract `Credential` and the `AuditEvent` table."""
+"""What every issuer builds on: the abstract `Credential`, and the tables of audit events, counts and notices."""
 
 import hashlib
 import ipaddress
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import connections, models, router
-from django.db.models.sql import UpdateQuery
+from django.db import models
 from django.utils import timezone
 
 from tokens.core.prepared import Slot
@@ -111,31 +110,6 @@ class CredentialQuerySet(models.QuerySet[Row_co]):
     def any(self) -> Row_co | None:
         """One of the rows, or None. Unlike `first()` it asks for no order, in which SQLite would look at every row."""
         return next(iter(self.order_by()[:1]), None)
-
-    def update_returning(self, fields: tuple[str, ...], **updates: Any) -> list[tuple[Any, ...]]:
-        """Update all matching rows in one statement and return `fields` of each as it is afterwards.
-
-        `QuerySet.update` with the `RETURNING` that PostgreSQL and SQLite both have: finding a row, judging it and
-        counting its use cannot be torn apart, and no lock outlives the statement.
-        """
-        sql, params = self.returning_sql(fields, updates)
-        with connections[router.db_for_write(self.model)].cursor() as cursor:
-            cursor.execute(sql, params)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-    def returning_sql(self, fields: tuple[str, ...], updates: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
-        """The statement of `update_returning` and its parameters."""
-        query = cast(UpdateQuery, self.query.chain(UpdateQuery))
-        query.add_update_values(updates)
-        connection = connections[router.db_for_write(self.model)]
-        sql, params = query.get_compiler(connection=connection).as_sql()
-        columns = ", ".join(connection.ops.quote_name(_column(self.model, name)) for name in fields)
-        return f"{sql} RETURNING {columns}", tuple(params)
-
-
-def _column(model: type[models.Model], name: str) -> str:
-    return str(cast("models.Field[Any, Any]", model._meta.get_field(name)).column)
 
 
 class Recorded(models.Model):

@@ -4,18 +4,17 @@ A query set is made as everywhere else, with a `Slot` in each place where a valu
 `Credential.obstacles` alone, for these statements too.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection, models, transaction
 from django.db.models.expressions import Expression, RawSQL
-from django.db.models.sql import InsertQuery
-
-if TYPE_CHECKING:
-    from tokens.core.models import CredentialQuerySet
+from django.db.models.sql import InsertQuery, UpdateQuery
+from django.utils.functional import cached_property
 
 Model = TypeVar("Model", bound=models.Model)
 
@@ -42,9 +41,10 @@ FINGERPRINT = Slot("fingerprint", models.CharField())
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(Generic[Model]):
     """A statement as the database gets it, and what turns its columns into values."""
 
+    model: type[Model]
     sql: str
     params: tuple[Any, ...]
     converters: Mapping[int, Any]
@@ -68,38 +68,46 @@ class _Written:
         return tuple(columns)
 
 
-class Prepared(Generic[Model]):
-    """The statement of the query set that `make()` returns, run with other values each time."""
+class _Statement(ABC, Generic[Model]):
+    """A statement that is written when it is run for the first time."""
+
+    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
+        """The columns of all rows that it gives back with these values in its slots."""
+        return self._written.run(values)
+
+    @cached_property
+    def _written(self) -> _Written[Model]:
+        return self._write()
+
+    @abstractmethod
+    def _write(self) -> _Written[Model]:
+        """Have the ORM write it."""
+
+
+class Prepared(_Statement[Model]):
+    """The statement of the query set that `make()` returns: its columns are those that `values_list` names, or all."""
 
     def __init__(self, make: Callable[[], "models.QuerySet[Model, Any]"]) -> None:
         self._make = make
-        self._model: type[Model] | None = None
-        self._written: _Written | None = None
-
-    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
-        """The columns of all rows: those that `values_list` names, or all of the model's."""
-        if self._written is None:
-            self._written = self._write()
-        return self._written.run(values)
 
     def first(self, **values: Any) -> Model | None:
         """The first row as an instance, or None."""
-        rows = self.rows(**values)
-        if not rows or self._model is None:
-            return None
-        return self._model.from_db(connection.alias, _columns(self._model), rows[0])
+        rows, model = self.rows(**values), self._written.model
+        return model.from_db(connection.alias, _columns(model), rows[0]) if rows else None
 
-    def _write(self) -> _Written:
+    def _write(self) -> _Written[Model]:
         query_set = self._make()
-        self._model = query_set.model
         compiler = query_set.query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
         expressions = [expression for expression, _, _ in compiler.select]
-        return _Written(sql, tuple(params), compiler.get_converters(expressions))
+        return _Written(query_set.model, sql, tuple(params), compiler.get_converters(expressions))
 
 
-class PreparedUpdate(Prepared[Model]):
-    """The same for `CredentialQuerySet.update_returning`: `make()` returns the query set, `fields` and `updates`.
+class PreparedUpdate(_Statement[Model]):
+    """`QuerySet.update` with the `RETURNING` that PostgreSQL and SQLite both have.
+
+    Finding a row, judging it and counting its use cannot be torn apart, and no lock outlives the statement. `make()`
+    returns the query set, the fields whose columns each row gives back as it is afterwards, and the updates.
 
     One that is not `is_durable` counts something: a crash of PostgreSQL may lose the last half second of it, and nobody
     waits for the disk, least of all with the lock of a row that others are waiting for. It must be its own transaction.
@@ -107,20 +115,22 @@ class PreparedUpdate(Prepared[Model]):
 
     def __init__(
         self,
-        make: Callable[[], "tuple[CredentialQuerySet[Any], tuple[str, ...], dict[str, Any]]"],
+        make: Callable[[], "tuple[models.QuerySet[Model, Any], tuple[str, ...], dict[str, Any]]"],
         *,
         is_durable: bool = True,
     ) -> None:
-        self._make_update = make
+        self._make = make
         self._is_durable = is_durable
-        super().__init__(lambda: make()[0])
 
-    def _write(self) -> _Written:
-        query_set, fields, updates = self._make_update()
-        sql, params = query_set.returning_sql(fields, updates)
+    def _write(self) -> _Written[Model]:
+        query_set, fields, updates = self._make()
+        query = cast(UpdateQuery, query_set.query.chain(UpdateQuery))
+        query.add_update_values(updates)
+        sql, params = query.get_compiler(connection=connection).as_sql()
+        returned = [_quoted(query_set.model, name) for name in fields]
         if not self._is_durable and connection.vendor == "postgresql":
-            sql += ", set_config('synchronous_commit', 'off', true)"
-        return _Written(sql, params, {})
+            returned.append("set_config('synchronous_commit', 'off', true)")
+        return _Written(query_set.model, f"{sql} RETURNING {', '.join(returned)}", tuple(params), {})
 
 
 def insert(row: models.Model) -> None:

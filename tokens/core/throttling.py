@@ -7,6 +7,7 @@ attempt more than the limit.
 
 import ipaddress
 import logging
+import threading
 import time
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 WINDOW_SECONDS = 60
 MAX_REMEMBERED = 10_000
 
+_lock = threading.Lock()
 _blocked: dict[tuple[str, str], float] = {}
 _counts_without_cache: dict[str, int] = {}
 
@@ -32,7 +34,8 @@ def check(scope: str, address: str | None) -> None:
     now = time.time()
     if now < until:
         raise TooManyFailures(retry_after=max(1, round(until - now)))
-    _blocked.pop((scope, address), None)
+    with _lock:
+        _blocked.pop((scope, address), None)
 
 
 def count(scope: str, address: str | None, *, limit: int) -> None:
@@ -45,9 +48,10 @@ def count(scope: str, address: str | None, *, limit: int) -> None:
     address, now = _counted_as(address), time.time()
     window = int(now // WINDOW_SECONDS)
     if _incremented(f"throttle:{scope}:{address}:{window}") > limit:
-        if len(_blocked) >= MAX_REMEMBERED:
-            _blocked.pop(next(iter(_blocked)))
-        _blocked[scope, address] = (window + 1) * WINDOW_SECONDS
+        with _lock:
+            if len(_blocked) >= MAX_REMEMBERED:
+                del _blocked[next(iter(_blocked))]
+            _blocked[scope, address] = (window + 1) * WINDOW_SECONDS
         check(scope, address)
 
 
@@ -75,5 +79,5 @@ def _incremented(key: str) -> int:
         log.warning("the cache cannot be used (%s): limits count per process", type(exc).__name__)
         if len(_counts_without_cache) >= MAX_REMEMBERED:
             _counts_without_cache.clear()
-        _counts_without_cache[key] = _counts_without_cache.get(key, 0) + 1
-        return _counts_without_cache[key]
+        number = _counts_without_cache[key] = _counts_without_cache.get(key, 0) + 1
+        return number

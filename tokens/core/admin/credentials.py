@@ -61,11 +61,11 @@ class CredentialAdmin(RegistryAdmin):
 
     def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
         """How many work now and will not any more."""
+        if not verb.is_ending:
+            return []
         now = timezone.now()
         usable = [row for row in rows if row.is_usable(now=now)]
         recent = [row for row in rows if row.last_used_at is not None and row.last_used_at > now - timedelta(days=1)]
-        if not verb.is_ending:
-            return []
         return [
             f"{len(usable)} of {len(rows)} can be used now, and will stop working at once."
             if usable

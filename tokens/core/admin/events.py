@@ -4,14 +4,13 @@ from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from tokens.core.admin import listing
+from tokens.core.admin.links import linked, log_by, page_about
 from tokens.core.admin.listing import moment
-from tokens.core.admin.registry import ListAdmin
+from tokens.core.admin.registry import HistoryAdmin
 from tokens.core.models import AuditEvent
 
 
@@ -38,23 +37,7 @@ class AboutFilter(SimpleListFilter):
         return queryset.filter(kind=kind, object_id=rest)
 
 
-def documented(event: AuditEvent) -> dict[str, Any]:
-    """All that an audit event says."""
-    return {field.attname: getattr(event, field.attname) for field in event._meta.concrete_fields}
-
-
-def url_of(kind: str, object_id: str, *, site: Any) -> str:
-    """The admin's page of the object that an audit event is about; empty where there is none."""
-    model = next((model for model in site._registry if getattr(model, "kind", None) == kind), None)  # noqa: SLF001 — has no other
-    if model is None:
-        return ""
-    try:
-        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[object_id])
-    except NoReverseMatch:
-        return ""
-
-
-class AuditEventAdmin(ListAdmin):
+class AuditEventAdmin(HistoryAdmin):
     """The audit log, read-only."""
 
     icon = "history"
@@ -63,9 +46,7 @@ class AuditEventAdmin(ListAdmin):
     list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)
     search_fields = ("object_label", "request_id")
     search_help_text = "Begins with: object, request id"
-    sortable_by = ()
     export_formats = ("jsonl", "csv")
-    documents: Any = staticmethod(documented)
     fields = (
         *("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "request_id", "reason"),
         *("before", "after"),
@@ -85,30 +66,10 @@ class AuditEventAdmin(ListAdmin):
     @display(description="Object")
     def shown_object(self, event: AuditEvent) -> SafeString | str:
         """What it was done to, with the way there."""
-        url = url_of(event.kind, event.object_id, site=self.admin_site)
-        return linked(url, event.object_label)
+        return linked(page_about(event.kind, event.object_id, site=self.admin_site), event.object_label)
 
     @display(description="Actor")
     def shown_actor(self, event: AuditEvent) -> SafeString | str:
         """Who did it, with the way to all that they did."""
-        url = f"{reverse('admin:tokens_auditevent_changelist')}?about={event.actor_kind}:{event.actor_id}@actor"
-        return linked(url if event.actor_id else "", event.actor_label or event.actor_kind)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Services write events, nobody else."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
-        """What happened stays what happened."""
-        return False
-
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """One event."""
-        return super().change_view(request, object_id, form_url, {"title": "Audit event", **(extra_context or {})})
-
-
-def linked(url: str, words: str) -> SafeString | str:
-    """`words` as a link, if there is somewhere to go."""
-    if not url:
-        return words
-    return format_html('<a href="{}" class="r-link">{}</a>', url, words)
+        url = log_by(event.actor_kind, event.actor_id) if event.actor_id else ""
+        return linked(url, event.actor_label or event.actor_kind)

@@ -16,10 +16,12 @@ from django.core.paginator import InvalidPage, Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, StreamingHttpResponse
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.views import ChangeList
 
 from tokens.core import audit
@@ -224,7 +226,7 @@ def verb_words(action: str) -> str:
     """An action in words: `edi_auth:api_key:mint` is "API key: mint"."""
     _, subject, verb = action.split(":")
     words = subject.replace("_", " ").replace("api ", "API ")
-    return f"{words[:1].upper()}{words[1:]}: {verb.replace('_', ' ')}"
+    return f"{capfirst(words)}: {verb.replace('_', ' ')}"
 
 
 def search(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "QuerySet[Any]":
@@ -254,7 +256,7 @@ def relative(moment: datetime, *, now: datetime) -> str:
     for length, unit in UNITS:
         if abs(seconds) >= length:
             number = int(abs(seconds) // length)
-            words = f"{number} {unit}{'' if number == 1 else 's'}"
+            words = f"{number} {unit}{pluralize(number)}"
             return f"in {words}" if seconds > 0 else f"{words} ago"
     return "in a moment" if seconds > 0 else "just now"
 
@@ -280,6 +282,11 @@ def exported(row: Any) -> dict[str, Any]:
         document |= {"state": row.state.value, "owner": row.owner_label}
     names = dict.fromkeys((*row.audit_fields, "created_at", "last_used_at", "previous_last_used_at", "use_count"))
     return document | {name: getattr(row, name) for name in names if name in concrete}
+
+
+def documented(row: Model) -> dict[str, Any]:
+    """All that a row says, for an export of what is no credential and holds no secret."""
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
 def in_batches(wanted: "QuerySet[Any]", rows: "QuerySet[Any]") -> Iterator[Any]:
@@ -347,8 +354,3 @@ def _jsonl(documents: Iterator[dict[str, Any]]) -> Iterator[str]:
 
 def _dumps(document: dict[str, Any]) -> str:
     return json.dumps(document, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value))
-
-
-def about(row: Any) -> Q:
-    """The audit events about `row`."""
-    return Q(kind=row.kind, object_id=str(row.pk))

@@ -4,17 +4,17 @@ from typing import Any
 
 from django.contrib.admin import SimpleListFilter
 from django.http import HttpRequest
-from django.urls import reverse
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from tokens.core import kinds
-from tokens.core.admin.events import documented, linked, url_of
+from tokens.core.admin.links import linked, page_about, page_of
 from tokens.core.admin.listing import moment
 from tokens.core.admin.overview import register_warning
-from tokens.core.admin.registry import ListAdmin
+from tokens.core.admin.registry import HistoryAdmin
 from tokens.core.models import Notice
 from tokens.core.operations import notices
 
@@ -53,14 +53,12 @@ class WayFilter(SimpleListFilter):
         return queryset.filter(channel=self.value()) if self.value() in CHANNELS else queryset
 
 
-class NoticeAdmin(ListAdmin):
+class NoticeAdmin(HistoryAdmin):
     """Notices, read-only."""
 
     icon = "outgoing_mail"
     list_display = ("shown_moment", "shown_outcome", "shown_credential", "shown_way", "shown_stage", "shown_expiry")
     list_filter = (OutcomeFilter, WayFilter)
-    sortable_by = ()
-    documents: Any = staticmethod(documented)
     fields = (*list_display, "shown_failure")
     readonly_fields = fields
 
@@ -69,7 +67,7 @@ class NoticeAdmin(ListAdmin):
         """What is about to expire, with the way there."""
         row = notice.credential if hasattr(notice, "credential") else credentials([notice]).get(notice.pk)
         words = str(row) if row is not None else f"{notice.kind.replace('_', ' ')} {notice.object_id}"
-        return linked(url_of(notice.kind, notice.object_id, site=self.admin_site), words)
+        return linked(page_about(notice.kind, notice.object_id, site=self.admin_site), words)
 
     @display(description="Outcome", label={"sent": "success", "failed": "danger", "being sent": "info"})
     def shown_outcome(self, notice: Notice) -> str:
@@ -91,7 +89,7 @@ class NoticeAdmin(ListAdmin):
     @display(description="Sent ahead")
     def shown_stage(self, notice: Notice) -> str:
         """How long before the end."""
-        return f"{notice.days} day{'' if notice.days == 1 else 's'}"
+        return f"{notice.days} day{pluralize(notice.days)}"
 
     @display(description="Expires")
     def shown_expiry(self, notice: Notice) -> SafeString | str:
@@ -115,22 +113,10 @@ class NoticeAdmin(ListAdmin):
             notice.credential = found.get(notice.pk)
         return page
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Runs of `notify_expiring` write them, nobody else."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Notice | None = None) -> bool:
-        """What was sent stays sent."""
-        return False
-
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        """One notice."""
-        return super().change_view(request, object_id, form_url, {"title": "Notice", **(extra_context or {})})
-
 
 def credentials(listed: Any) -> dict[int, Any]:
     """The credentials that notices are about, by the id of the notice, with one query for each kind."""
-    models = {kind.name: kind.model for kind in kinds.all_kinds()}
+    models = kinds.models()
     found: dict[int, Any] = {}
     for name in sorted({notice.kind for notice in listed}):
         model = models.get(name)
@@ -152,7 +138,7 @@ def undelivered(request: HttpRequest) -> SafeString | str:
     number = notices.failed(now=timezone.now())
     if not number:
         return ""
-    url = f"{reverse('admin:tokens_notice_changelist')}?outcome=failed"
-    many = f"{number} or more notices" if number == notices.MANY else f"{number} notice{'' if number == 1 else 's'}"
+    url = f"{page_of(Notice, 'changelist')}?outcome=failed"
+    many = f"{number} or more notices" if number == notices.MANY else f"{number} notice{pluralize(number)}"
     sentence = "{} that credentials are about to expire could not be delivered. <a href='{}'>See which and why</a>"
     return format_html(sentence, many, url)

@@ -13,8 +13,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from tokens.core import kinds
-from tokens.core.kinds import Kind
-from tokens.core.models import AuditEvent, Credential, RotatableCredential
+from tokens.core.admin.links import page_of
+from tokens.core.models import AuditEvent, Credential, Recorded, RotatableCredential
 from tokens.core.operations import counters
 from tokens.core.operations.counters import DAYS
 
@@ -31,15 +31,14 @@ def register_warning(warning: Callable[[HttpRequest], str]) -> Callable[[HttpReq
 def context_of(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The context of the overview: what the operator may see of it."""
     now = timezone.now()
-    stored = [kind for kind in kinds.all_kinds() if kind.model is not None and may_view(request, kind.model)]
-    models = [kind.model for kind in stored if kind.model is not None]
+    models = [model for model in kinds.models().values() if may_view(request, model)]
     days = [now.date() - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     minted = counters.minted(models, days=DAYS, now=now)
     tallies = counters.tallied(days=DAYS, now=now)
     context |= {
         "title": "Overview",
-        "cards": [card(kind, now=now) for kind in stored],
-        "chart": chart(days, {str(kind.label): minted[kind.name] for kind in stored}),
+        "cards": [card(model, now=now) for model in models],
+        "chart": chart(days, {str(kinds.get(name).label): numbers for name, numbers in minted.items()}),
         "minted_total": sum(map(sum, minted.values())),
         "tallies": [
             {"label": tally.label, "today": tallies[tally.name][-1], "month": sum(tallies[tally.name])}
@@ -47,7 +46,7 @@ def context_of(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ],
         "expiring": expiring(models, now=now),
         "warnings": list(warnings(request)) if request.user.is_superuser or sees_audit(request) else [],
-        "may_find": bool(stored),
+        "may_find": bool(models),
     }
     if sees_audit(request):
         context["events"] = AuditEvent.objects.all()[:8]
@@ -59,24 +58,17 @@ def sees_audit(request: HttpRequest) -> bool:
     return request.user.has_perm("tokens.view_auditevent")
 
 
-def may_view(request: HttpRequest, model: type[Credential]) -> bool:
-    """Whether the operator may look at this kind."""
-    page = admin.site._registry.get(model)  # noqa: SLF001 — has no other
-    return page is not None and page.has_view_permission(request)
+def may_view(request: HttpRequest, model: type[Recorded], row: Recorded | None = None) -> bool:
+    """Whether the operator may look at this kind, or at one row of it."""
+    return admin.site.is_registered(model) and admin.site.get_model_admin(model).has_view_permission(request, row)
 
 
-def page_of(row: Any) -> str:
-    """The admin's page of a row."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-
-
-def card(kind: Kind, *, now: Any) -> dict[str, Any]:
+def card(model: type[Credential], *, now: Any) -> dict[str, Any]:
     """What there is of one kind, each number with the list that it counts."""
-    assert kind.model is not None  # noqa: S101 — for the type checker
-    url = reverse(f"admin:{kind.model._meta.app_label}_{kind.model._meta.model_name}_changelist")
-    numbers = counters.stock(kind.model, now=now)
+    url = page_of(model, "changelist")
+    numbers = counters.stock(model, now=now)
     return {
-        "label": str(kind.model._meta.verbose_name_plural),
+        "label": str(model._meta.verbose_name_plural),
         "url": url,
         "usable": numbers["usable"],
         "numbers": [
@@ -111,7 +103,7 @@ def expiring(models: list[type[Credential]], *, now: Any) -> list[dict[str, Any]
     rows: list[Any] = []
     for model in models:
         if issubclass(model, RotatableCredential):
-            page: Any = admin.site._registry[model]  # noqa: SLF001 — has no other
+            page: Any = admin.site.get_model_admin(model)
             # By the index on `expires_at` alone; few of the next hundred were ended before.
             found = model._default_manager.filter(expires_at__gt=now).order_by("expires_at")
             ids = [
@@ -122,7 +114,7 @@ def expiring(models: list[type[Credential]], *, now: Any) -> list[dict[str, Any]
             rows += model._default_manager.filter(pk__in=ids[:6]).select_related(*(page.list_select_related or ()))
     rows.sort(key=lambda row: row.expires_at)
     return [
-        {"row": row, "kind": kinds.get(row.kind).label, "url": page_of(row), "owner": row.owner_label}
+        {"row": row, "kind": kinds.get(row.kind).label, "url": page_of(row, "change", row.pk), "owner": row.owner_label}
         for row in rows[:6]
     ]
 
@@ -144,12 +136,11 @@ def find(request: HttpRequest) -> HttpResponse:
         messages.warning(request, "Nothing here was ever reached with that.")
         return HttpResponseRedirect(reverse("admin:index"))
     kind, row = found
-    page = admin.site._registry.get(type(row))  # noqa: SLF001 — has no other
-    if page is None or not page.has_view_permission(request, row):
+    if not may_view(request, type(row), row):
         messages.warning(request, "It was found, but you may not look at it.")
         return HttpResponseRedirect(reverse("admin:index"))
     messages.info(request, f"What you pasted belongs here ({kind.label}).")
-    return HttpResponseRedirect(page_of(row))
+    return HttpResponseRedirect(page_of(row, "change", row.pk))
 
 
 urlpatterns = [path("find/", admin.site.admin_view(find), name="find_secret")]

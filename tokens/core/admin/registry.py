@@ -1,25 +1,28 @@
 """The admin of what is recorded: lists, minting with the secret shown once, verbs, timelines, exports. No deletion."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.auth import get_permission_codename
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
+from tokens.core import kinds
 from tokens.core.admin import listing
+from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
-from tokens.core.admin.verbs import Verb
+from tokens.core.admin.verbs import Verb, operator
 from tokens.core.errors import RegistryError
-from tokens.core.models import AuditEvent
+from tokens.core.models import AuditEvent, Recorded
 
 Minted = tuple[Model, str]
 
@@ -93,7 +96,7 @@ class ListAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list, under its own name."""
         title = self.list_title or str(self.opts.verbose_name_plural)
-        context = {"title": f"{title[:1].upper()}{title[1:]}", "export_formats": self.export_formats}
+        context = {"title": capfirst(title), "export_formats": self.export_formats}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -101,37 +104,66 @@ class ListAdmin(ModelAdmin):
         return False
 
 
+class HistoryAdmin(ListAdmin):
+    """What happened, which nobody adds to or changes."""
+
+    sortable_by: Sequence[str] = ()
+    documents: Any = staticmethod(listing.documented)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """What happens writes itself."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What happened stays what happened."""
+        return False
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """One thing that happened, under its own name."""
+        title = capfirst(self.opts.verbose_name)
+        return super().change_view(request, object_id, form_url, {"title": title, **(extra_context or {})})
+
+
 class RegistryAdmin(ListAdmin):
     """An admin that writes through services alone.
 
-    A subclass implements `add` and `change`, and what its `verbs` call; any may raise a `RegistryError`, which the
-    operator sees as a message.
+    A subclass implements what its form and its `verbs` call, and a system check finds what it lacks:
+
+    - `add(request, form)` makes what the form asks for, and returns the row and its secret, empty for what has none;
+    - `change(request, row, changes)` changes fields of `row`; without it rows stay as they were made;
+    - `rotate(request, row, grace)` gives `row` a new secret and returns it;
+    - `set_locked(request, row, is_locked, reason)` locks or unlocks `row`, `end_tokens(request, row, reason)` ends all
+      its tokens.
+
+    Any of them may raise a `RegistryError`, which the operator sees as a message.
     """
 
+    add: Callable[[HttpRequest, Any], Minted]
+    change: Callable[[HttpRequest, Any, dict[str, Any]], None]
     add_words = ""
     verbs: ClassVar[Sequence[Verb]] = ()
     change_form_outer_before_template = "admin/registry/verbs.html"
     change_form_outer_after_template = "admin/registry/timeline.html"
 
-    def add(self, request: HttpRequest, form: Any) -> Minted:
-        """Make what the form asks for; return the row and its secret, empty for what has none."""
-        raise NotImplementedError
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """Django's checks of an admin, and `tokens.E006`: there is no method for the form or for a verb."""
+        callers = {"add": "its form", **{verb.method: f"the verb {verb.name}" for verb in self.verbs}}
+        return [
+            *super().check(**kwargs),
+            *(
+                Error(f"It has no method {name}, which {caller} calls.", obj=type(self), id="tokens.E006")
+                for name, caller in callers.items()
+                if not hasattr(self, name)
+            ),
+        ]
 
-    def change(self, request: HttpRequest, row: Any, changes: dict[str, Any]) -> None:
-        """Change the fields of `row` that the form changed."""
-        raise NotImplementedError
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever has Django's permission, where rows can be changed at all."""
+        return hasattr(self, "change") and super().has_change_permission(request, obj)
 
-    def rotate(self, request: HttpRequest, row: Any, grace: timedelta) -> str:
-        """Give `row` a new secret and return it."""
-        raise NotImplementedError
-
-    def set_locked(self, request: HttpRequest, row: Any, is_locked: bool, reason: str) -> None:
-        """Lock or unlock `row`."""
-        raise NotImplementedError
-
-    def end_tokens(self, request: HttpRequest, row: Any, reason: str) -> None:
-        """End all tokens of `row`."""
-        raise NotImplementedError
+    def revoke(self, request: HttpRequest, row: Recorded, reason: str) -> None:
+        """End `row` for good."""
+        kinds.get(row.kind).revoke(row, operator(request), reason)
 
     def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
         """What `verb` will stop or change, counted, one sentence each."""
@@ -187,8 +219,8 @@ class RegistryAdmin(ListAdmin):
             "verbs_url": self._url("verb", "VERB"),
         }
         if request.user.has_perm("tokens.view_auditevent"):
-            context["timeline"] = AuditEvent.objects.filter(listing.about(row))[:20]
-            context["audit_url"] = f"{reverse('admin:tokens_auditevent_changelist')}?about={row.kind}:{row.pk}"
+            context["timeline"] = AuditEvent.objects.filter(kind=row.kind, object_id=str(row.pk))[:20]
+            context["audit_url"] = log_about(row.kind, row.pk)
         return context
 
     def get_urls(self) -> list[URLPattern]:
@@ -198,14 +230,14 @@ class RegistryAdmin(ListAdmin):
         return [verb, *super().get_urls()]
 
     def _url(self, page: str, *arguments: Any) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=arguments)
+        return page_of(self.model, page, *arguments)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """What happened to a row is in the audit log."""
         row = self.get_object(request, object_id)
         if row is None or not self.has_view_permission(request, row):
             raise PermissionDenied
-        return redirect(f"{reverse('admin:tokens_auditevent_changelist')}?about={row.kind}:{row.pk}")
+        return redirect(log_about(row.kind, row.pk))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The verbs that the operator may use, and the exports."""
@@ -316,7 +348,7 @@ class RegistryAdmin(ListAdmin):
         words = self.opts.verbose_name if len(minted) == 1 else self.opts.verbose_name_plural
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{str(words)[:1].upper()}{str(words)[1:]} {done}",
+            "title": f"{capfirst(words)} {done}",
             "opts": self.opts,
             "shown": shown,
             "leave_url": shown[0]["url"] if len(shown) == 1 else self._url("changelist"),

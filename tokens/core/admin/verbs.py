@@ -4,21 +4,16 @@ A `Verb` asks what it needs to know on a page that says what will happen, then c
 use it is a permission of its own, `<app>.<permission>_<model>`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.http import HttpRequest
 
-from tokens.core import kinds
 from tokens.core.admin.forms import ExpiryForm, GraceForm, NothingForm, ReasonForm
 from tokens.core.audit import Actor
 from tokens.core.http import client_address, request_id
-from tokens.core.models import Recorded
-
-if TYPE_CHECKING:
-    from tokens.core.admin.registry import RegistryAdmin
 
 # More rows than this are no selection that somebody has looked at.
 MAX_SELECTED = 500
@@ -36,12 +31,18 @@ def operator(request: HttpRequest) -> Actor:
     )
 
 
+def is_live(row: Any) -> bool:
+    """Whether `row` was not revoked."""
+    return row.revoked_at is None
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """Something operators do to rows.
 
-    `do` calls the service for one row and returns its new secret, empty where there is none. `applies` tells whether
-    there is anything to do for a row.
+    `method` names the method of the admin that does it to one row, and returns its new secret or nothing. It is called
+    with the request, the row, and the `arguments` that are in what the form asked. `applies` tells whether there is
+    anything to do for a row.
     """
 
     name: str
@@ -50,37 +51,16 @@ class Verb:
     explanation: str
     permission: str
     icon: str
-    do: Callable[["RegistryAdmin", HttpRequest, Any, dict[str, Any]], str]
-    applies: Callable[[Any], bool]
+    method: str
+    arguments: Callable[[dict[str, Any]], tuple[Any, ...]]
+    applies: Callable[[Any], bool] = is_live
     form: type[forms.Form] = NothingForm
     is_ending: bool = False
     max_selected: int = MAX_SELECTED
 
-
-def _revoke(_admin: "RegistryAdmin", request: HttpRequest, row: Recorded, data: dict[str, Any]) -> str:
-    kinds.get(row.kind).revoke(row, operator(request), data["reason"])
-    return ""
-
-
-def _changing(**changes: Any) -> Callable[["RegistryAdmin", HttpRequest, Any, dict[str, Any]], str]:
-    def do(admin: "RegistryAdmin", request: HttpRequest, row: Any, data: dict[str, Any]) -> str:
-        admin.change(request, row, {**changes, **{name: data[name] for name in data if name == "expires_at"}})
-        return ""
-
-    return do
-
-
-def _locking(is_locked: bool) -> Callable[["RegistryAdmin", HttpRequest, Any, dict[str, Any]], str]:
-    def do(admin: "RegistryAdmin", request: HttpRequest, row: Any, data: dict[str, Any]) -> str:
-        admin.set_locked(request, row, is_locked, data["reason"])
-        return ""
-
-    return do
-
-
-def _end_tokens(admin: "RegistryAdmin", request: HttpRequest, row: Any, data: dict[str, Any]) -> str:
-    admin.end_tokens(request, row, data["reason"])
-    return ""
+    def do(self, admin: Any, request: HttpRequest, row: Any, data: dict[str, Any]) -> str:
+        """Do it to `row`, and return its new secret, empty where there is none. Raises a `RegistryError`."""
+        return getattr(admin, self.method)(request, row, *self.arguments(data)) or ""
 
 
 ROTATE = Verb(
@@ -90,8 +70,8 @@ ROTATE = Verb(
     explanation="There will be a new secret, shown once. The old one goes on working as long as you say.",
     permission="rotate",
     icon="autorenew",
-    do=lambda admin, request, row, data: admin.rotate(request, row, data["grace"]),
-    applies=lambda row: row.revoked_at is None,
+    method="rotate",
+    arguments=lambda data: (data["grace"],),
     form=GraceForm,
     max_selected=50,
 )
@@ -102,8 +82,8 @@ EXTEND = Verb(
     explanation="It will be valid until the moment that you choose, and keep its secret.",
     permission="extend",
     icon="more_time",
-    do=_changing(),
-    applies=lambda row: row.revoked_at is None,
+    method="change",
+    arguments=lambda data: ({"expires_at": data["expires_at"]},),
     form=ExpiryForm,
 )
 SWITCH_OFF = Verb(
@@ -113,8 +93,9 @@ SWITCH_OFF = Verb(
     explanation="Every door refuses it from now on, until somebody switches it on again.",
     permission="switch",
     icon="toggle_off",
-    do=_changing(is_active=False),
-    applies=lambda row: row.revoked_at is None and row.is_active,
+    method="change",
+    arguments=lambda _data: ({"is_active": False},),
+    applies=lambda row: is_live(row) and row.is_active,
     is_ending=True,
 )
 SWITCH_ON = Verb(
@@ -124,8 +105,9 @@ SWITCH_ON = Verb(
     explanation="It works again, with the secret that it had.",
     permission="switch",
     icon="toggle_on",
-    do=_changing(is_active=True),
-    applies=lambda row: row.revoked_at is None and not row.is_active,
+    method="change",
+    arguments=lambda _data: ({"is_active": True},),
+    applies=lambda row: is_live(row) and not row.is_active,
 )
 REVOKE = Verb(
     name="revoke",
@@ -134,8 +116,8 @@ REVOKE = Verb(
     explanation="Every door refuses it from now on, for good. It stays on record.",
     permission="revoke",
     icon="block",
-    do=_revoke,
-    applies=lambda row: row.revoked_at is None,
+    method="revoke",
+    arguments=lambda data: (data["reason"],),
     form=ReasonForm,
     is_ending=True,
 )
@@ -146,7 +128,8 @@ LOCK = Verb(
     explanation="Its API keys are refused at once, and its tokens are not renewed any more, until it is unlocked.",
     permission="lock",
     icon="lock",
-    do=_locking(True),
+    method="set_locked",
+    arguments=lambda data: (True, data["reason"]),
     applies=lambda row: row.locked_at is None,
     form=ReasonForm,
     is_ending=True,
@@ -158,7 +141,8 @@ UNLOCK = Verb(
     explanation="Its API keys work again, and its tokens are renewed again.",
     permission="lock",
     icon="lock_open",
-    do=_locking(False),
+    method="set_locked",
+    arguments=lambda data: (False, data["reason"]),
     applies=lambda row: row.locked_at is not None,
     form=ReasonForm,
 )
@@ -169,9 +153,9 @@ END_TOKENS = Verb(
     explanation="No token that was given out until now is renewed any more. API keys go on working and give new ones.",
     permission="end_tokens",
     icon="logout",
-    do=_end_tokens,
+    method="end_tokens",
+    arguments=lambda data: (data["reason"],),
     applies=lambda _row: True,
     form=ReasonForm,
     is_ending=True,
 )
-ALL: Sequence[Verb] = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE, LOCK, UNLOCK, END_TOKENS)

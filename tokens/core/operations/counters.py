@@ -9,11 +9,11 @@ day is counted once and stored.
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from time import sleep as pause
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 from prometheus_client import Counter as Series
@@ -31,14 +31,20 @@ SMALL = 20_000
 STOCK_SECONDS = 300
 # How long counting one large table may take where nobody waits for it.
 COUNT_SECONDS = 10
+# How long a process that ends waits for the answer to one statement: what it cannot store now is lost.
+STOP_SECONDS = 10
 SOON = timedelta(days=7)
 # How far back the overview shows what was minted.
 DAYS = 30
 STOCK = ("usable", "expiring", "expired", "revoked")
 
 _lock = threading.Lock()
-_pending: Counter[tuple[date, str]] = Counter()
-_uses: Counter[tuple[type[RotatableCredential], int]] = Counter()
+# Held while counts are on their way from memory to the database: who finds none in memory then is not done.
+_storing = threading.Lock()
+_Tallied = tuple[date, str]
+_Used = tuple[type[RotatableCredential], int]
+_pending: Counter[_Tallied] = Counter()
+_uses: Counter[_Used] = Counter()
 _tallies: dict[str, "Tally"] = {}
 
 
@@ -72,34 +78,41 @@ def count_use(row: RotatableCredential) -> None:
 
 
 def flush(*, now: datetime | None = None) -> None:
-    """Store what was counted in memory. Raises Django's database errors, and then forgets nothing."""
-    now = now or timezone.now()
-    with _lock:
-        counted, used = dict(_pending), dict(_uses)
-        _pending.clear()
-        _uses.clear()
-    try:
-        with transaction.atomic():
-            # Sorted, so that two processes that store at once wait for one another and never for each other.
-            for model, pk in sorted(used, key=lambda key: (key[0]._meta.label, key[1])):
-                rows = model._default_manager.filter(pk=pk)
-                rows.update(use_count=F("use_count") + used[model, pk])
-            for (day, name), number in sorted(counted.items()):
-                DailyCount.objects.get_or_create(day=day, name=name, defaults={"counted_at": now})
-                days = DailyCount.objects.filter(day=day, name=name)
-                days.update(count=F("count") + number, counted_at=now)
-    except BaseException:
+    """Store what was counted in memory. Raises Django's database errors, and then forgets nothing.
+
+    Waits while another thread does the same, which may fail and leave the rest to this one.
+    """
+    with _storing:
         with _lock:
-            _pending.update(counted)
-            _uses.update(used)
-        raise
+            counted, used = dict(_pending), dict(_uses)
+            _pending.clear()
+            _uses.clear()
+        if not counted and not used:
+            return
+        try:
+            _add(counted, used, now=now or timezone.now())
+        except BaseException:
+            with _lock:
+                _pending.update(counted)
+                _uses.update(used)
+            raise
+
+
+def stop() -> None:
+    """Store what was counted since the last time, before the process ends. What cannot be stored is lost, and told."""
+    try:
+        with patience.of(STOP_SECONDS):
+            flush()
+    except Error as exc:
+        with _lock:
+            lost = _pending.total() + _uses.total()
+        log.warning("counts cannot be stored (%s); %d of them are lost", type(exc).__name__, lost)
 
 
 def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> None:
     """What a thread in the background does every few seconds: store the tallies, count the stock when it is time."""
     now = now or timezone.now()
-    if _pending or _uses:
-        flush(now=now)
+    flush(now=now)
     for model in models:
         if _is_large(model) and _claim(model, now=now):
             with patience.of(COUNT_SECONDS):
@@ -114,7 +127,7 @@ def start(*, sleep: Callable[[float], None] = pause) -> threading.Thread:
         is_failing = False
         while True:
             try:
-                tick([kind.model for kind in kinds.all_kinds() if kind.model is not None])
+                tick(kinds.models().values())
                 is_failing = False
             except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
                 if not is_failing:
@@ -204,6 +217,18 @@ def tallied(*, days: int, now: datetime) -> dict[str, list[int]]:
     rows = DailyCount.objects.filter(name__in=_tallies, day__gte=wanted[0])
     stored = {(row.name, row.day): row.count for row in rows}
     return {name: [stored.get((name, day), 0) for day in wanted] for name in _tallies}
+
+
+@transaction.atomic
+def _add(counted: Mapping[_Tallied, int], used: Mapping[_Used, int], *, now: datetime) -> None:
+    # Sorted, so that two processes that store at once wait for one another and never for each other.
+    for model, pk in sorted(used, key=lambda key: (key[0]._meta.label, key[1])):
+        rows = model._default_manager.filter(pk=pk)
+        rows.update(use_count=F("use_count") + used[model, pk])
+    for (day, name), number in sorted(counted.items()):
+        DailyCount.objects.get_or_create(day=day, name=name, defaults={"counted_at": now})
+        days = DailyCount.objects.filter(day=day, name=name)
+        days.update(count=F("count") + number, counted_at=now)
 
 
 def _minted_on(model: type[Credential], day: date) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.db import DatabaseError, InterfaceError
+from django.db import Error
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -34,7 +34,7 @@ class Usable(Collector):
             if not self._counts or time.monotonic() - self._counted_at > COUNT_SECONDS:
                 try:
                     self._counts, self._counted_at = self._count(timezone.now()), time.monotonic()
-                except (DatabaseError, InterfaceError):
+                except Error:
                     is_up, self._counts = False, {}
             counts = dict(self._counts)
         up = GaugeMetricFamily("registry_database_up", "Whether the database answers.")
@@ -46,8 +46,7 @@ class Usable(Collector):
         yield usable
 
     def _count(self, now: datetime) -> dict[str, int]:
-        models = {kind.name: kind.model for kind in kinds.all_kinds() if kind.model is not None}
-        return {name: counters.stock(model, now=now)["usable"] for name, model in models.items()}
+        return {name: counters.stock(model, now=now)["usable"] for name, model in kinds.models().items()}
 
 
 usable = Usable()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from django.core.cache import cache
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
@@ -73,7 +73,7 @@ def report(*, is_serving: bool = True) -> Report:
             result.found[name] = str(exc)
             result.failed.append(name)
             is_away |= name == "database"
-        except (DatabaseError, InterfaceError) as exc:
+        except Error as exc:
             result.found[name] = f"cannot be used ({type(exc).__name__})"
             result.failed.append(name)
             is_away = True

@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 import structlog
-from django.db.utils import InterfaceError, OperationalError
 from structlog.typing import EventDict, Processor
+
+from tokens.core.errors import OUTAGES
 
 STDERR = 2
 
@@ -80,7 +81,7 @@ class IsFault(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether `record` brings the traceback of a fault of the program."""
         _, error, _ = record.exc_info or (None, None, None)
-        return error is not None and not isinstance(error, OperationalError | InterfaceError)
+        return error is not None and not isinstance(error, OUTAGES)
 
 
 def _stamp(logger: Any, name: str, event: EventDict) -> EventDict:

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core import mail
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.template.defaultfilters import pluralize
 
 from tokens.core import kinds
 from tokens.core.models import Credential, Notice
@@ -47,7 +48,7 @@ class Expiry:
     def words(self, now: datetime) -> str:
         """One line for people."""
         days = (self.expires_at - now).days
-        soon = "expires within a day" if days < 1 else f"expires in {days} day{'s' if days > 1 else ''}"
+        soon = "expires within a day" if days < 1 else f"expires in {days} day{pluralize(days)}"
         when = "has expired" if self.expires_at <= now else soon
         return f"{self.kind.label} {self.row} {when} ({self.expires_at:%Y-%m-%d %H:%M} UTC)"
 

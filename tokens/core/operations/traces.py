@@ -89,7 +89,7 @@ class TraceMiddleware:
         if not is_wanted() or obstacle():
             raise MiddlewareNotUsed
         from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415 — an extra
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415 — an extra
 
         self.get_response = get_response
         self._propagator: Any = TraceContextTextMapPropagator()

@@ -41,7 +41,7 @@ class Command(RegistryCommand):
         except KeyboardInterrupt:
             raise CommandError("Interrupted. What was made until now is there, and on record.") from None
         finally:
-            counters.recount([kind.model for kind in kinds.all_kinds() if kind.model is not None], now=timezone.now())
+            counters.recount(kinds.models().values(), now=timezone.now())
             if (
                 connection.vendor == "postgresql"
             ):  # SQLite finds rows better by what it assumes, see docs/performance.md
