@@ -67,7 +67,8 @@ class SecondFactorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The response to `request`, or the way to the second factor."""
-        if request.path.startswith("/admin") and is_unverified(request):
+        # Not `path`, which begins with the prefix where the site has one.
+        if request.path_info.startswith("/admin") and is_unverified(request):
             has_factor, must_have_one = operators.factor_of(request.user.pk)
             open_pages = {reverse("admin:logout"), reverse("admin:jsi18n"), reverse("second_factor_code")}
             if request.path not in open_pages:

@@ -83,6 +83,13 @@ def test_asks_for_the_code_after_the_password(admin):
     assert browser.get(INDEX).status_code == 200
 
 
+@pytest.mark.parametrize("path", [INDEX, "/admin/tokens/namedtoken/", "/admin/find/"])
+def test_asks_for_the_code_where_the_site_has_a_prefix(admin, path):
+    switch_on(admin)
+    browser = signed_in_by_password()
+    assert CODE in browser.get(path, SCRIPT_NAME="/registry").headers.get("Location", "")
+
+
 def test_takes_no_code_twice(admin):
     device, _ = switch_on(admin)
     browser = signed_in_by_password()
