@@ -11,6 +11,7 @@ import qrcode.image.svg
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.views import redirect_to_login
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -73,7 +74,7 @@ class SecondFactorMiddleware:
             open_pages = {reverse("admin:logout"), reverse("admin:jsi18n"), reverse("second_factor_code")}
             if request.path not in open_pages:
                 if has_factor:
-                    return redirect(f"{reverse('second_factor_code')}?next={request.path}")
+                    return redirect_to_login(request.get_full_path(), reverse("second_factor_code"))
                 if must_have_one and request.path != reverse("second_factor"):
                     messages.warning(request, "A second factor is demanded of you. Set it up to go on.")
                     return redirect("second_factor")

@@ -105,6 +105,15 @@ def test_goes_nowhere_else_after_the_code(admin):
     assert response["Location"] == INDEX
 
 
+def test_goes_on_after_the_code_to_what_was_asked_for_with_its_filters(admin):
+    device, _ = switch_on(admin)
+    TOTPDevice.objects.update(last_t=-1)
+    browser = signed_in_by_password()
+    asked = f"{reverse('admin:tokens_auditevent_changelist')}?channel=api&q=%26%23"
+    passed = browser.post(browser.get(asked)["Location"], {"code": code_of(device)})
+    assert passed["Location"] == asked
+
+
 def test_changes_nothing_before_the_code(admin):
     switch_on(admin)
     browser = signed_in_by_password()
