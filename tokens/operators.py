@@ -76,8 +76,12 @@ def factor_of(operator_id: Any) -> tuple[bool, bool]:
 
 def pending_device(row: Operator) -> TOTPDevice:
     """The device that this operator is setting up: made when first asked for, of no effect until it is confirmed."""
-    device, _ = TOTPDevice.objects.get_or_create(user_id=row.pk, confirmed=False, defaults={"name": "authenticator"})
-    return device
+    with transaction.atomic():
+        # Nothing in the library's table keeps two pages that are opened at once from making a device each.
+        Operator.objects.select_for_update().get(pk=row.pk)
+        devices = TOTPDevice.objects.filter(user_id=row.pk, confirmed=False).order_by("pk")
+        device: TOTPDevice | None = devices.first()
+        return device or TOTPDevice.objects.create(user_id=row.pk, confirmed=False, name="authenticator")
 
 
 def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> tuple[TOTPDevice, list[str]]:
@@ -128,9 +132,9 @@ def verify_code(row: Operator, code: str) -> TOTPDevice | None:
 def use_recovery_code(row: Operator, code: str, *, actor: Actor) -> RecoveryCodes | None:
     """The recovery codes that `code` was one of, until now; None for a wrong code, as `verify_code` has it."""
     with transaction.atomic():
-        before = audit.snapshot(row)
         rows = RecoveryCodes.objects.filter(user_id=row.pk).select_for_update()
         codes: RecoveryCodes | None = rows.first()
+        before = audit.snapshot(row)
         if codes is None or not codes.verify_token(code):
             return None
         audit.record(Action.USE_RECOVERY_CODE, row, actor=actor, before=before)

@@ -63,6 +63,15 @@ def test_is_switched_on_by_the_code_that_the_phone_shows(admin):
     assert AuditEvent.objects.get().action == "tokens:operator:switch_on_second_factor"
 
 
+def test_is_set_up_where_an_earlier_version_has_left_two_devices(admin, operator):
+    TOTPDevice.objects.bulk_create(TOTPDevice(user=operator, confirmed=False) for _ in range(2))
+    device = TOTPDevice.objects.order_by("pk")[0]
+    admin.get(SETUP)
+    admin.post(SETUP, {"code": code_of(device)})
+    device.refresh_from_db()
+    assert device.confirmed
+
+
 @pytest.mark.parametrize("code", ["", "000000", "12345", "abcdef"])
 def test_is_not_switched_on_by_anything_else(admin, code):
     admin.get(SETUP)
