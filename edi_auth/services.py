@@ -207,8 +207,9 @@ def create_tokens(edi_id: str, service_key: str, *, actor: Actor, now: datetime 
     profile = profile_of(edi_id)
     if profile.locked_at is not None:
         raise Forbidden("The profile is locked.")
+    pair = tokens_of(profile.pk, now=now)
     audit.record(Action.CREATE_TOKENS, profile, actor=actor, now=now)
-    return tokens_of(profile.pk, now=now)
+    return pair
 
 
 def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
