@@ -329,6 +329,7 @@ def mint_key(
     now = now or timezone.now()
     if expires_at is None and settings.API_KEY_DEFAULT_LIFETIME is not None:
         expires_at = later(now, settings.API_KEY_DEFAULT_LIFETIME)
+    _check_order(starts_at, expires_at)
     secret = fresh_key()
     key = ApiKey(
         name=name,
@@ -338,7 +339,7 @@ def mint_key(
         group=group,
         is_active=is_active,
         starts_at=starts_at,
-        expires_at=_allowed(starts_at, expires_at, now=now),
+        expires_at=_check_lifetime(expires_at, now=now),
         allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
@@ -378,8 +379,10 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     """
     now = now or timezone.now()
     action, fields = UPDATES[type(row)]
-    if isinstance(row, ApiKey) and "expires_at" in changes:
-        _allowed(changes.get("starts_at", row.starts_at), changes["expires_at"], now=now)
+    if isinstance(row, ApiKey):
+        _check_order(changes.get("starts_at", row.starts_at), changes.get("expires_at", row.expires_at))
+        if "expires_at" in changes:
+            _check_lifetime(changes["expires_at"], now=now)
     if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
         raise Invalid("email", "A Google profile needs an e-mail address.")
     _change(row, action, {name: changes[name] for name in sorted(changes.keys() & fields)}, actor=actor, now=now)
@@ -498,9 +501,12 @@ def _change(
     lifecycle.change(rows, action, changes, actor=actor, missing=missing, reason=reason, now=now)
 
 
-def _allowed(starts_at: datetime | None, expires_at: datetime | None, *, now: datetime) -> datetime | None:
+def _check_order(starts_at: datetime | None, expires_at: datetime | None) -> None:
     if starts_at and expires_at and expires_at <= starts_at:
         raise Invalid("valid-to", "The key would end before it begins.")
+
+
+def _check_lifetime(expires_at: datetime | None, *, now: datetime) -> datetime | None:
     return lifecycle.check_lifetime(expires_at, settings.API_KEY_MAX_LIFETIME, field="valid-to", now=now)
 
 
