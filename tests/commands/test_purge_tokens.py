@@ -93,6 +93,19 @@ def test_records_one_event_for_it_all(manage, operator):
     assert (event.object_label, event.after["deleted"]) == ("3 performance tokens", 3)
 
 
+def test_records_what_it_deleted_before_it_was_interrupted(actor):
+    for _ in range(5):
+        expired(40)
+
+    def interrupt(_deleted):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        services.purge(actor=actor, older_than=timedelta(days=30), batch=2, progress=interrupt)
+    assert PerformanceToken.objects.count() == 3
+    assert AuditEvent.objects.get(action=PURGE).after["deleted"] == 2
+
+
 def test_records_nothing_when_there_was_nothing(manage):
     manage("purge_tokens")
     assert not AuditEvent.objects.filter(action=PURGE).exists()
