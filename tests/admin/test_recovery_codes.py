@@ -49,6 +49,13 @@ def test_are_shown_on_a_page_that_nobody_keeps(admin, settings):
     assert "no-store" in response["Cache-Control"]
 
 
+def test_are_on_a_page_that_has_left_its_address_before_they_are_there(admin, settings):
+    page = switch_on(admin)[1].content.decode()
+    (script,) = re.findall(r"<script [^>]*shown_once[^>]*>", page)
+    assert "defer" not in script
+    assert page.index('id="shown-once"') < page.index(script) < page.index("<textarea")
+
+
 def test_are_stored_as_digests(codes):
     stored = f"{RecoveryCodes.objects.values().get()} {AuditEvent.objects.values()}"
     assert not [code for code in codes if code in stored or code.replace("-", "") in stored]
