@@ -40,11 +40,13 @@ def with_first_password() -> Operator | None:
     return None
 
 
-def record(action: Action, operator_id: Any, *, actor: Actor, before: dict[str, Any] | None = None) -> None:
+def record(
+    action: Action, operator_id: Any, *, actor: Actor, before: dict[str, Any] | None = None, reason: str = ""
+) -> None:
     """Record that `action` was done to an operator; nothing where `before` says that nothing changed."""
     row = Operator.objects.get(pk=operator_id)
     if before is None or before != audit.snapshot(row):
-        audit.record(action, row, actor=actor, before=before)
+        audit.record(action, row, actor=actor, before=before, reason=reason)
 
 
 def snapshot(operator_id: Any) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> tuple[
     raise Invalid("code", "That code is not right, or it is too old.")
 
 
-def switch_off_second_factor(row: Operator, *, actor: Actor) -> None:
+def switch_off_second_factor(row: Operator, *, actor: Actor, reason: str = "") -> None:
     """Forget the devices of an operator. Raises `Forbidden` where the second factor is demanded of those who ask."""
     with transaction.atomic():
         if must_have_second_factor(row) and actor.id == str(row.pk):
@@ -109,7 +111,7 @@ def switch_off_second_factor(row: Operator, *, actor: Actor) -> None:
         before = audit.snapshot(row)
         TOTPDevice.objects.filter(user_id=row.pk).delete()
         RecoveryCodes.objects.filter(user_id=row.pk).delete()
-        record(Action.SWITCH_OFF_SECOND_FACTOR, row.pk, actor=actor, before=before)
+        record(Action.SWITCH_OFF_SECOND_FACTOR, row.pk, actor=actor, before=before, reason=reason)
 
 
 def make_recovery_codes(row: Operator, *, actor: Actor) -> list[str]:

@@ -168,8 +168,8 @@ def test_is_demanded_by_a_superuser(admin):
 def test_is_forgotten_by_a_superuser_for_whoever_lost_a_phone(admin, client):
     joe = User.objects.create_user("joe", is_staff=True)
     TOTPDevice.objects.create(user=joe, confirmed=True)
-    data = {"action": "forget_second_factor", "_selected_action": [joe.pk]}
-    admin.post(reverse("admin:tokens_operator_changelist"), data)
+    data = {"id": [joe.pk], "reason": "lost the phone"}
+    admin.post(reverse("admin:tokens_operator_verb", args=["forget_second_factor"]), data)
     assert not TOTPDevice.objects.filter(user=joe).exists()
 
 
