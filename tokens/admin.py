@@ -7,7 +7,6 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -217,16 +216,15 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         return "everything" if row.is_superuser else ", ".join(group.name for group in row.groups.all()) or "nothing"
 
     @display(description="Second factor", label={"on": "success", "demanded": "warning", "off": "info"})
-    def shown_factor(self, row: Operator) -> str:
+    def shown_factor(self, row: Any) -> str:
         """Whether signing in takes a code."""
-        if getattr(row, "has_device", None) if hasattr(row, "has_device") else row.has_second_factor:
+        if row.has_factor:
             return "on"
-        return "demanded" if operators.must_have_second_factor(row) else "off"
+        return "demanded" if row.must_have_factor else "off"
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """With their roles and devices."""
-        devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
-        return super().get_queryset(request).prefetch_related("groups").annotate(has_device=Exists(devices))
+        """With their roles and second factors."""
+        return operators.with_factors(super().get_queryset(request).prefetch_related("groups"))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Groups as boxes to tick."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet, Value
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tokens.core import audit
@@ -67,13 +67,19 @@ def must_have_second_factor(row: Operator) -> bool:
     return settings.SECOND_FACTOR_REQUIRED or row.must_have_second_factor
 
 
-def factor_of(operator_id: Any) -> tuple[bool, bool]:
-    """Whether an operator has a second factor, and whether one is demanded of them, in one query."""
+def with_factors(rows: QuerySet[Operator]) -> QuerySet[Operator]:
+    """`rows`, each with `has_factor` and `must_have_factor`: whether it has a second factor, and has to have one."""
     devices = TOTPDevice.objects.filter(user_id=OuterRef("pk"), confirmed=True)
     policies = OperatorPolicy.objects.filter(user_id=OuterRef("pk"), must_have_second_factor=True)
-    rows = Operator.objects.filter(pk=operator_id).annotate(has=Exists(devices), must=Exists(policies))
-    has, must = rows.values_list("has", "must").get()
-    return bool(has), bool(must) or settings.SECOND_FACTOR_REQUIRED
+    is_demanded = Value(True) if settings.SECOND_FACTOR_REQUIRED else Exists(policies)
+    return rows.annotate(has_factor=Exists(devices), must_have_factor=is_demanded)
+
+
+def factor_of(operator_id: Any) -> tuple[bool, bool]:
+    """Whether an operator has a second factor, and whether one is demanded of them, in one query."""
+    rows: Any = with_factors(Operator.objects.filter(pk=operator_id))
+    has_factor, must_have_factor = rows.values_list("has_factor", "must_have_factor").get()
+    return has_factor, must_have_factor
 
 
 def pending_device(row: Operator) -> TOTPDevice:
