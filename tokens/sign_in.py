@@ -30,16 +30,21 @@ from tokens.core.errors import RegistryError
 from tokens.models import RecoveryCodes
 
 
+def typed(pattern: str, *, wrong: str, **attributes: str | bool) -> forms.RegexField:
+    """A field for what somebody types off a phone or a sheet of paper; `wrong` is said of anything else."""
+    widget = UnfoldAdminTextInputWidget(attrs=attributes)
+    return forms.RegexField(pattern, error_messages={"invalid": wrong}, widget=widget)
+
+
 class CodeForm(forms.Form):
     """Six digits."""
 
-    code = forms.RegexField(
+    code = typed(
         r"\A ?[0-9]{3} ?[0-9]{3} ?\Z",
-        label="Code",
-        error_messages={"invalid": "The code has six digits."},
-        widget=UnfoldAdminTextInputWidget(
-            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
-        ),
+        wrong="The code has six digits.",
+        autocomplete="one-time-code",
+        inputmode="numeric",
+        autofocus=True,
     )
 
     def clean_code(self) -> str:
@@ -50,13 +55,12 @@ class CodeForm(forms.Form):
 class RecoveryForm(forms.Form):
     """One of the codes that were shown when the second factor was switched on."""
 
-    recovery_code = forms.RegexField(
+    recovery_code = typed(
         r"\A[A-Za-z2-7]{4}([ -]?[A-Za-z2-7]{4}){3}\Z",
-        label="Recovery code",
-        error_messages={"invalid": "A recovery code looks like abcd-efgh-ijkl-mnop."},
-        widget=UnfoldAdminTextInputWidget(
-            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
-        ),
+        wrong="A recovery code looks like abcd-efgh-ijkl-mnop.",
+        autocomplete="off",
+        autocapitalize="none",
+        spellcheck="false",
     )
 
 
