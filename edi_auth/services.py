@@ -43,7 +43,7 @@ REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed", series="regis
 
 EDI_TOKEN = "edi_token"  # noqa: S105 — a kind
 
-T = TypeVar("T", Profile, Group, ApiKey)
+T = TypeVar("T", Profile, Group)
 
 
 class Action(audit.Action):
@@ -398,12 +398,12 @@ def fresh_key() -> str:
 
 def profile_of(edi_id: str) -> Profile:
     """The profile of that EDI-ID. Raises `NotFound`."""
-    return _get(Profile, edi_id=edi_id)
+    return _get(Profile, edi_id)
 
 
 def group_of(edi_id: str) -> Group:
     """The group of that EDI-ID. Raises `NotFound`."""
-    return _get(Group, edi_id=edi_id)
+    return _get(Group, edi_id)
 
 
 def key_of(preview_or_id: str) -> ApiKey:
@@ -510,11 +510,11 @@ def _check_lifetime(expires_at: datetime | None, *, now: datetime) -> datetime |
     return lifecycle.check_lifetime(expires_at, settings.API_KEY_MAX_LIFETIME, field="valid-to", now=now)
 
 
-def _get(model: type[T], **lookup: str) -> T:
-    is_storable = not any("\0" in value for value in lookup.values())
-    row = model._default_manager.filter(**lookup).first() if is_storable else None
+def _get(model: type[T], edi_id: str) -> T:
+    # PostgreSQL refuses to look a NUL up.
+    row = None if "\0" in edi_id else model._default_manager.filter(edi_id=edi_id).first()
     if row is None:
-        raise NotFound(f"There is no {model._meta.verbose_name} {next(iter(lookup.values()))}.")
+        raise NotFound(f"There is no {model._meta.verbose_name} {edi_id}.")
     return row
 
 
