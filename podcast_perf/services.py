@@ -33,8 +33,8 @@ UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
 SWEEP_EVERY, SWEPT = 100, 200
 # How long after its expiry `purge_tokens` keeps a token unless it is told otherwise.
 KEPT = timedelta(days=30)
+MAX_HOURS = 24 * 366  # of a token that an operator mints
 BASE36 = string.digits + string.ascii_lowercase
-
 
 log = logging.getLogger(__name__)
 _minted = count(1)
