@@ -201,6 +201,20 @@ def test_records_a_changed_password(operator):
     assert AuditEvent.objects.first().action == "tokens:operator:change_password"
 
 
+def test_records_a_password_that_is_set_for_somebody_and_no_attempt_to(admin):
+    joe = User.objects.create_user("joe", is_staff=True, password=PASSWORD)
+    url = reverse("admin:auth_user_password_change", args=[joe.pk])
+    fresh = "staple battery horse correct"
+    admin.post(url, {"password1": fresh, "password2": "another", "usable_password": "true"})
+    admin.post(url, {"password1": fresh, "password2": fresh, "usable_password": "false"})
+    assert not AuditEvent.objects.exists()
+    admin.post(url, {"password1": fresh, "password2": fresh, "usable_password": "true"})
+    event = AuditEvent.objects.get()
+    assert (event.action, event.object_label, event.actor_label) == ("tokens:operator:change_password", "joe", "jane")
+    joe.refresh_from_db()
+    assert joe.check_password(fresh)
+
+
 def test_deletes_no_operator(admin, operator):
     joe = User.objects.create_user("joe")
     response = admin.post(reverse("admin:tokens_operator_delete", args=[joe.pk]), {"post": "yes"})
