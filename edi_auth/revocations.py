@@ -41,6 +41,10 @@ class Revocation:
     is_locked: bool
     tokens_valid_after: float
 
+    def __or__(self, other: "Revocation") -> "Revocation":
+        """What ends the tokens that either ends."""
+        return Revocation(self.is_locked or other.is_locked, max(self.tokens_valid_after, other.tokens_valid_after))
+
 
 class Snapshot:
     """The revocations as the database had them a few seconds ago, at `known_until` (seconds since the epoch)."""
@@ -117,8 +121,11 @@ class Snapshot:
         revocations = {row[0]: _revocation(*row[1:]) for row in Group.objects.filter(is_ended).values_list(*ended)}
         profiles = Profile.objects.filter(is_ended).values_list(*ended, "idp", "idp_uid", "email")
         for edi_id, locked_at, valid_after, idp, idp_uid, email in profiles:
-            revocations[edi_id] = _revocation(locked_at, valid_after)
-            revocations[edi_id_of(uid_of(idp, idp_uid, email))] = revocations[edi_id]
+            revocation = _revocation(locked_at, valid_after)
+            for principal in {edi_id, edi_id_of(uid_of(idp, idp_uid, email))}:
+                # The e-mail address that a Google profile goes by can be the identity of another profile.
+                known = revocations.get(principal)
+                revocations[principal] = revocation if known is None else revocation | known
         self._stored_hours, self._revocations = _stored_hours(now=timezone.now()), revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()

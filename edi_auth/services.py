@@ -43,7 +43,7 @@ REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed", series="regis
 
 EDI_TOKEN = "edi_token"  # noqa: S105 — a kind
 
-T = TypeVar("T", Profile, Group, ApiKey)
+T = TypeVar("T", Profile, Group)
 
 
 class Action(audit.Action):
@@ -207,8 +207,9 @@ def create_tokens(edi_id: str, service_key: str, *, actor: Actor, now: datetime 
     profile = profile_of(edi_id)
     if profile.locked_at is not None:
         raise Forbidden("The profile is locked.")
+    pair = tokens_of(profile.pk, now=now)
     audit.record(Action.CREATE_TOKENS, profile, actor=actor, now=now)
-    return tokens_of(profile.pk, now=now)
+    return pair
 
 
 def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
@@ -328,6 +329,7 @@ def mint_key(
     now = now or timezone.now()
     if expires_at is None and settings.API_KEY_DEFAULT_LIFETIME is not None:
         expires_at = later(now, settings.API_KEY_DEFAULT_LIFETIME)
+    _check_order(starts_at, expires_at)
     secret = fresh_key()
     key = ApiKey(
         name=name,
@@ -337,7 +339,7 @@ def mint_key(
         group=group,
         is_active=is_active,
         starts_at=starts_at,
-        expires_at=_allowed(starts_at, expires_at, now=now),
+        expires_at=_check_lifetime(expires_at, now=now),
         allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
@@ -377,8 +379,10 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     """
     now = now or timezone.now()
     action, fields = UPDATES[type(row)]
-    if isinstance(row, ApiKey) and "expires_at" in changes:
-        _allowed(changes.get("starts_at", row.starts_at), changes["expires_at"], now=now)
+    if isinstance(row, ApiKey):
+        _check_order(changes.get("starts_at", row.starts_at), changes.get("expires_at", row.expires_at))
+        if "expires_at" in changes:
+            _check_lifetime(changes["expires_at"], now=now)
     if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
         raise Invalid("email", "A Google profile needs an e-mail address.")
     _change(row, action, {name: changes[name] for name in sorted(changes.keys() & fields)}, actor=actor, now=now)
@@ -394,12 +398,12 @@ def fresh_key() -> str:
 
 def profile_of(edi_id: str) -> Profile:
     """The profile of that EDI-ID. Raises `NotFound`."""
-    return _get(Profile, edi_id=edi_id)
+    return _get(Profile, edi_id)
 
 
 def group_of(edi_id: str) -> Group:
     """The group of that EDI-ID. Raises `NotFound`."""
-    return _get(Group, edi_id=edi_id)
+    return _get(Group, edi_id)
 
 
 def key_of(preview_or_id: str) -> ApiKey:
@@ -497,17 +501,20 @@ def _change(
     lifecycle.change(rows, action, changes, actor=actor, missing=missing, reason=reason, now=now)
 
 
-def _allowed(starts_at: datetime | None, expires_at: datetime | None, *, now: datetime) -> datetime | None:
+def _check_order(starts_at: datetime | None, expires_at: datetime | None) -> None:
     if starts_at and expires_at and expires_at <= starts_at:
         raise Invalid("valid-to", "The key would end before it begins.")
+
+
+def _check_lifetime(expires_at: datetime | None, *, now: datetime) -> datetime | None:
     return lifecycle.check_lifetime(expires_at, settings.API_KEY_MAX_LIFETIME, field="valid-to", now=now)
 
 
-def _get(model: type[T], **lookup: str) -> T:
-    is_storable = not any("\0" in value for value in lookup.values())
-    row = model._default_manager.filter(**lookup).first() if is_storable else None
+def _get(model: type[T], edi_id: str) -> T:
+    # PostgreSQL refuses to look a NUL up.
+    row = None if "\0" in edi_id else model._default_manager.filter(edi_id=edi_id).first()
     if row is None:
-        raise NotFound(f"There is no {model._meta.verbose_name} {next(iter(lookup.values()))}.")
+        raise NotFound(f"There is no {model._meta.verbose_name} {edi_id}.")
     return row
 
 

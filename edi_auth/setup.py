@@ -59,12 +59,12 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -
 
 def make_demo_data(count: int, progress: Progress) -> None:
     """A profile for every ten API keys, some groups, and the keys."""
-    now, known = timezone.now(), demo.last(Profile)
-    for begin in range(known, known + count // 10 + 10, PROFILES):
+    now, known, fresh = timezone.now(), demo.last(Profile), count // 10 + 10
+    for begin in range(known, known + fresh, PROFILES):
         # Without audit events, which would ask each profile for its links.
-        end = min(begin + PROFILES, known + count // 10 + 10)
+        end = min(begin + PROFILES, known + fresh)
         Profile.objects.bulk_create(_demo_profile(number, now=now) for number in range(begin, end))
-        progress("profiles", end - known, count // 10 + 10)
+        progress("profiles", end - known, fresh)
     for name in ("Curators", "Long-term ecology", "Data managers"):
         if not Group.objects.filter(name=name).exists():
             services.add_group(name, actor=SYSTEM, members=Profile.objects.all()[:5])
@@ -96,10 +96,11 @@ def make_demo_data(count: int, progress: Progress) -> None:
 def _demo_profile(number: int, *, now: datetime) -> Profile:
     first = ("Ada", "Ben", "Chloé", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Ivan", "Juana")
     last = ("Moss", "Rivers", "Okafor", "Tanaka", "Lindqvist", "Haddad", "Novak", "Silva")
+    uid = f"uid=demo{number},o=EDI,dc=edirepository,dc=org"
     return Profile(
         idp=Idp.LDAP,
-        idp_uid=f"uid=demo{number},o=EDI,dc=edirepository,dc=org",
-        edi_id=edi_id_of(f"uid=demo{number},o=EDI,dc=edirepository,dc=org"),
+        idp_uid=uid,
+        edi_id=edi_id_of(uid),
         common_name=f"{first[number % 10]} {last[number % 8]} {number}",
         email=f"{first[number % 10].lower()}{number}@example.org".replace("é", "e"),
         locked_at=now if number % 200 == 199 else None,

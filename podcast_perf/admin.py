@@ -91,7 +91,7 @@ class PerformanceTokenForm(forms.ModelForm):
 
     hours = forms.IntegerField(
         min_value=1,
-        max_value=24 * 366,
+        max_value=services.MAX_HOURS,
         initial=1,
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="How long it lasts. It cannot be extended.",

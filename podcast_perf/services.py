@@ -33,8 +33,8 @@ UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
 SWEEP_EVERY, SWEPT = 100, 200
 # How long after its expiry `purge_tokens` keeps a token unless it is told otherwise.
 KEPT = timedelta(days=30)
+MAX_HOURS = 24 * 366  # of a token that an operator mints
 BASE36 = string.digits + string.ascii_lowercase
-
 
 log = logging.getLogger(__name__)
 _minted = count(1)
@@ -159,19 +159,21 @@ def purge(
     """Delete the tokens that expired more than `older_than` ago, `batch` of them in each transaction.
 
     It ends when none is left or, between two batches, after `max_seconds`; `progress` is told of each batch. One audit
-    event tells of it all. Raises `Forbidden` while another purge runs.
+    event tells of it all, also where something ends it before. Raises `Forbidden` while another purge runs.
     """
     end = None if max_seconds is None else time.monotonic() + max_seconds
     moment = (now or timezone.now()) - older_than
     done, last = 0, batch
     with only_one("purge", refusal="Another purge is running."):
-        while last == batch and (end is None or time.monotonic() < end):
-            last = _delete(expired_before(moment)[:batch])
-            done += last
-            progress(last)
-        purged = Purged(deleted=done, expired_before=moment)
-        if done:
-            audit.record(Action.PURGE, purged, actor=actor, now=now)
+        try:
+            while last == batch and (end is None or time.monotonic() < end):
+                last = _delete(expired_before(moment)[:batch])
+                done += last
+                progress(last)
+        finally:
+            purged = Purged(deleted=done, expired_before=moment)
+            if done:
+                audit.record(Action.PURGE, purged, actor=actor, now=now)
     return purged
 
 

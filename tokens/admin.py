@@ -7,10 +7,9 @@ from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -22,11 +21,11 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from tokens import operators, services
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.events import AuditEventAdmin
+from tokens.core.admin.forms import ReasonForm
 from tokens.core.admin.listing import moment
 from tokens.core.admin.notices import NoticeAdmin
-from tokens.core.admin.registry import adding
-from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, operator
-from tokens.core.errors import RegistryError
+from tokens.core.admin.registry import RegistryAdmin, adding
+from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb, operator
 from tokens.models import AuditEvent, NamedToken, Notice, Operator, OperatorPolicy
 
 admin.site.register(AuditEvent, AuditEventAdmin)
@@ -111,6 +110,38 @@ class SuperuserAdmin(ModelAdmin):
         return False
 
 
+def _forget(_admin: RegistryAdmin, request: HttpRequest, row: Operator, data: dict[str, Any]) -> str:
+    operators.switch_off_second_factor(row, actor=operator(request), reason=data["reason"])
+    return ""
+
+
+FORGET = Verb(
+    name="forget_second_factor",
+    label="Forget the second factor",
+    done="Forgot the second factor of",
+    explanation="Signing in takes the password alone, until another second factor is set up. The recovery codes end "
+    "with it. Be sure that it is the operator who asks for this.",
+    permission="forget_second_factor",  # of nobody but superusers, who have all
+    icon="phonelink_erase",
+    do=_forget,
+    applies=lambda row: row.has_second_factor,
+    form=ReasonForm,
+    is_ending=True,
+)
+
+
+class OperatorVerbs(RegistryAdmin):
+    """What is done to operators through services: the pages that ask first."""
+
+    verbs = (FORGET,)
+    export_formats = ()
+
+    def offered(self, request: HttpRequest, object_id: str) -> list[Verb]:
+        """The verbs that the page of an operator shows."""
+        offered: list[Verb] = self._context_of(request, object_id).get("offered", [])
+        return offered
+
+
 @admin.register(Operator)
 class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
     """Operators."""
@@ -143,7 +174,20 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
     )
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
     readonly_fields = ("shown_password", "shown_factor", "shown_codes", "shown_sign_in")
-    actions = ("forget_second_factor",)
+    change_form_outer_before_template = "admin/registry/verbs.html"
+
+    def __init__(self, model: type[Operator], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self.asking = OperatorVerbs(model, admin_site)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages of the model, and one for each verb."""
+        verb = self.admin_site.admin_view(self.asking.verb_view)
+        return [path("verbs/<slug:name>/", verb, name="tokens_operator_verb"), *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The verbs."""
+        return self.asking.get_actions(request)
 
     @display(description="May sign in", boolean=True)
     def may_sign_in(self, row: Operator) -> bool:
@@ -172,16 +216,15 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         return "everything" if row.is_superuser else ", ".join(group.name for group in row.groups.all()) or "nothing"
 
     @display(description="Second factor", label={"on": "success", "demanded": "warning", "off": "info"})
-    def shown_factor(self, row: Operator) -> str:
+    def shown_factor(self, row: Any) -> str:
         """Whether signing in takes a code."""
-        if getattr(row, "has_device", None) if hasattr(row, "has_device") else row.has_second_factor:
+        if row.has_factor:
             return "on"
-        return "demanded" if operators.must_have_second_factor(row) else "off"
+        return "demanded" if row.must_have_factor else "off"
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """With their roles and devices."""
-        devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
-        return super().get_queryset(request).prefetch_related("groups").annotate(has_device=Exists(devices))
+        """With their roles and second factors."""
+        return operators.with_factors(super().get_queryset(request).prefetch_related("groups"))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Groups as boxes to tick."""
@@ -206,7 +249,11 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """The form, in the operators' words."""
-        context = {"title": "Operator"} if object_id else adding(self.add_words)
+        context = (
+            {"title": "Operator", "offered": self.asking.offered(request, object_id)}
+            if object_id
+            else adding(self.add_words)
+        )
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
@@ -246,17 +293,6 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         if request.path.endswith("/password/"):
             operators.record(operators.Action.CHANGE_PASSWORD, obj.pk, actor=operator(request))
         return super().log_change(request, obj, message)
-
-    @admin.action(description="Forget the second factor (a lost phone)")
-    def forget_second_factor(self, request: HttpRequest, queryset: Any) -> None:
-        """Let operators sign in without, and set up another."""
-        for row in queryset:
-            try:
-                operators.switch_off_second_factor(row, actor=operator(request))
-            except RegistryError as exc:
-                messages.error(request, f"{row}: {exc}")
-            else:
-                messages.success(request, f"The second factor of {row} is off.")
 
 
 @admin.register(AccessAttempt, AccessFailureLog, AccessLog)

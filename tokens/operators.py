@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet, Value
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tokens.core import audit
@@ -40,11 +40,13 @@ def with_first_password() -> Operator | None:
     return None
 
 
-def record(action: Action, operator_id: Any, *, actor: Actor, before: dict[str, Any] | None = None) -> None:
+def record(
+    action: Action, operator_id: Any, *, actor: Actor, before: dict[str, Any] | None = None, reason: str = ""
+) -> None:
     """Record that `action` was done to an operator; nothing where `before` says that nothing changed."""
     row = Operator.objects.get(pk=operator_id)
     if before is None or before != audit.snapshot(row):
-        audit.record(action, row, actor=actor, before=before)
+        audit.record(action, row, actor=actor, before=before, reason=reason)
 
 
 def snapshot(operator_id: Any) -> dict[str, Any]:
@@ -65,19 +67,29 @@ def must_have_second_factor(row: Operator) -> bool:
     return settings.SECOND_FACTOR_REQUIRED or row.must_have_second_factor
 
 
-def factor_of(operator_id: Any) -> tuple[bool, bool]:
-    """Whether an operator has a second factor, and whether one is demanded of them, in one query."""
+def with_factors(rows: QuerySet[Operator]) -> QuerySet[Operator]:
+    """`rows`, each with `has_factor` and `must_have_factor`: whether it has a second factor, and has to have one."""
     devices = TOTPDevice.objects.filter(user_id=OuterRef("pk"), confirmed=True)
     policies = OperatorPolicy.objects.filter(user_id=OuterRef("pk"), must_have_second_factor=True)
-    rows = Operator.objects.filter(pk=operator_id).annotate(has=Exists(devices), must=Exists(policies))
-    has, must = rows.values_list("has", "must").get()
-    return bool(has), bool(must) or settings.SECOND_FACTOR_REQUIRED
+    is_demanded = Value(True) if settings.SECOND_FACTOR_REQUIRED else Exists(policies)
+    return rows.annotate(has_factor=Exists(devices), must_have_factor=is_demanded)
+
+
+def factor_of(operator_id: Any) -> tuple[bool, bool]:
+    """Whether an operator has a second factor, and whether one is demanded of them, in one query."""
+    rows: Any = with_factors(Operator.objects.filter(pk=operator_id))
+    has_factor, must_have_factor = rows.values_list("has_factor", "must_have_factor").get()
+    return has_factor, must_have_factor
 
 
 def pending_device(row: Operator) -> TOTPDevice:
     """The device that this operator is setting up: made when first asked for, of no effect until it is confirmed."""
-    device, _ = TOTPDevice.objects.get_or_create(user_id=row.pk, confirmed=False, defaults={"name": "authenticator"})
-    return device
+    with transaction.atomic():
+        # Nothing in the library's table keeps two pages that are opened at once from making a device each.
+        Operator.objects.select_for_update().get(pk=row.pk)
+        devices = TOTPDevice.objects.filter(user_id=row.pk, confirmed=False).order_by("pk")
+        device: TOTPDevice | None = devices.first()
+        return device or TOTPDevice.objects.create(user_id=row.pk, confirmed=False, name="authenticator")
 
 
 def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> tuple[TOTPDevice, list[str]]:
@@ -97,7 +109,7 @@ def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> tuple[
     raise Invalid("code", "That code is not right, or it is too old.")
 
 
-def switch_off_second_factor(row: Operator, *, actor: Actor) -> None:
+def switch_off_second_factor(row: Operator, *, actor: Actor, reason: str = "") -> None:
     """Forget the devices of an operator. Raises `Forbidden` where the second factor is demanded of those who ask."""
     with transaction.atomic():
         if must_have_second_factor(row) and actor.id == str(row.pk):
@@ -105,7 +117,7 @@ def switch_off_second_factor(row: Operator, *, actor: Actor) -> None:
         before = audit.snapshot(row)
         TOTPDevice.objects.filter(user_id=row.pk).delete()
         RecoveryCodes.objects.filter(user_id=row.pk).delete()
-        record(Action.SWITCH_OFF_SECOND_FACTOR, row.pk, actor=actor, before=before)
+        record(Action.SWITCH_OFF_SECOND_FACTOR, row.pk, actor=actor, before=before, reason=reason)
 
 
 def make_recovery_codes(row: Operator, *, actor: Actor) -> list[str]:
@@ -128,9 +140,9 @@ def verify_code(row: Operator, code: str) -> TOTPDevice | None:
 def use_recovery_code(row: Operator, code: str, *, actor: Actor) -> RecoveryCodes | None:
     """The recovery codes that `code` was one of, until now; None for a wrong code, as `verify_code` has it."""
     with transaction.atomic():
-        before = audit.snapshot(row)
         rows = RecoveryCodes.objects.filter(user_id=row.pk).select_for_update()
         codes: RecoveryCodes | None = rows.first()
+        before = audit.snapshot(row)
         if codes is None or not codes.verify_token(code):
             return None
         audit.record(Action.USE_RECOVERY_CODE, row, actor=actor, before=before)

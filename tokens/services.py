@@ -178,9 +178,9 @@ def verify(raw: str, now: datetime) -> Description:
     return Description(NamedToken.kind, "Bearer", claims, row=token, is_previous=is_previous)
 
 
-def note_use(token: NamedToken, *, is_previous: bool = False, now: datetime | None = None) -> None:
+def note_use(token: NamedToken, *, is_previous: bool) -> None:
     """Remember that `token` was used, by its current value or the previous one."""
-    lifecycle.note_use(token, is_previous=is_previous, now=now or timezone.now())
+    lifecycle.note_use(token, is_previous=is_previous, now=timezone.now())
 
 
 def revoke_row(row: Credential, actor: Actor, reason: str) -> None:

@@ -11,6 +11,7 @@ import qrcode.image.svg
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.views import redirect_to_login
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -29,16 +30,21 @@ from tokens.core.errors import RegistryError
 from tokens.models import RecoveryCodes
 
 
+def typed(pattern: str, *, wrong: str, **attributes: str | bool) -> forms.RegexField:
+    """A field for what somebody types off a phone or a sheet of paper; `wrong` is said of anything else."""
+    widget = UnfoldAdminTextInputWidget(attrs=attributes)
+    return forms.RegexField(pattern, error_messages={"invalid": wrong}, widget=widget)
+
+
 class CodeForm(forms.Form):
     """Six digits."""
 
-    code = forms.RegexField(
+    code = typed(
         r"\A ?[0-9]{3} ?[0-9]{3} ?\Z",
-        label="Code",
-        error_messages={"invalid": "The code has six digits."},
-        widget=UnfoldAdminTextInputWidget(
-            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
-        ),
+        wrong="The code has six digits.",
+        autocomplete="one-time-code",
+        inputmode="numeric",
+        autofocus=True,
     )
 
     def clean_code(self) -> str:
@@ -49,13 +55,12 @@ class CodeForm(forms.Form):
 class RecoveryForm(forms.Form):
     """One of the codes that were shown when the second factor was switched on."""
 
-    recovery_code = forms.RegexField(
+    recovery_code = typed(
         r"\A[A-Za-z2-7]{4}([ -]?[A-Za-z2-7]{4}){3}\Z",
-        label="Recovery code",
-        error_messages={"invalid": "A recovery code looks like abcd-efgh-ijkl-mnop."},
-        widget=UnfoldAdminTextInputWidget(
-            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
-        ),
+        wrong="A recovery code looks like abcd-efgh-ijkl-mnop.",
+        autocomplete="off",
+        autocapitalize="none",
+        spellcheck="false",
     )
 
 
@@ -67,12 +72,13 @@ class SecondFactorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The response to `request`, or the way to the second factor."""
-        if request.path.startswith("/admin") and is_unverified(request):
+        # Not `path`, which begins with the prefix where the site has one.
+        if request.path_info.startswith("/admin") and is_unverified(request):
             has_factor, must_have_one = operators.factor_of(request.user.pk)
             open_pages = {reverse("admin:logout"), reverse("admin:jsi18n"), reverse("second_factor_code")}
             if request.path not in open_pages:
                 if has_factor:
-                    return redirect(f"{reverse('second_factor_code')}?next={request.path}")
+                    return redirect_to_login(request.get_full_path(), reverse("second_factor_code"))
                 if must_have_one and request.path != reverse("second_factor"):
                     messages.warning(request, "A second factor is demanded of you. Set it up to go on.")
                     return redirect("second_factor")

@@ -1,5 +1,6 @@
 """Minting in the admin: the secret is shown once, kept out of caches, and works."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -39,6 +40,14 @@ def test_shows_the_secret(admin, kind):
     assert response.status_code == 200
     assert "admin/shown_once.html" in [template.name for template in response.templates]
     assert response.context["secret"] in response.content.decode()
+
+
+@every_kind
+def test_shows_it_on_a_page_that_has_left_its_address_before_it_is_there(admin, kind):
+    page = add(admin, kind).content.decode()
+    (script,) = re.findall(r"<script [^>]*shown_once[^>]*>", page)
+    assert "defer" not in script
+    assert page.index('id="shown-once"') < page.index(script) < page.index("<textarea")
 
 
 @every_kind

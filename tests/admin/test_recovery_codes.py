@@ -49,6 +49,13 @@ def test_are_shown_on_a_page_that_nobody_keeps(admin, settings):
     assert "no-store" in response["Cache-Control"]
 
 
+def test_are_on_a_page_that_has_left_its_address_before_they_are_there(admin, settings):
+    page = switch_on(admin)[1].content.decode()
+    (script,) = re.findall(r"<script [^>]*shown_once[^>]*>", page)
+    assert "defer" not in script
+    assert page.index('id="shown-once"') < page.index(script) < page.index("<textarea")
+
+
 def test_are_stored_as_digests(codes):
     stored = f"{RecoveryCodes.objects.values().get()} {AuditEvent.objects.values()}"
     assert not [code for code in codes if code in stored or code.replace("-", "") in stored]
@@ -191,8 +198,8 @@ def test_end_when_the_second_factor_is_forgotten(admin, codes, how):
     if how == "command":
         call_command("forget_second_factor", "jane")
     else:
-        data = {"action": "forget_second_factor", "_selected_action": [Operator.objects.get().pk]}
-        admin.post(reverse("admin:tokens_operator_changelist"), data)
+        data = {"id": [Operator.objects.get().pk], "reason": "lost the phone"}
+        admin.post(reverse("admin:tokens_operator_verb", args=["forget_second_factor"]), data)
     assert not RecoveryCodes.objects.exists()
 
 
@@ -201,7 +208,10 @@ def test_a_second_factor_is_forgotten_by_superusers_alone(codes, client, django_
     joe = django_user_model.objects.create_user("joe", is_staff=True)
     joe.groups.add(Role.objects.get(name=role))
     client.force_login(joe)
-    data = {"action": "forget_second_factor", "_selected_action": [Operator.objects.get(username="jane").pk]}
+    jane = Operator.objects.get(username="jane").pk
+    data = {"action": "forget_second_factor_selected", "_selected_action": [jane]}
     assert client.post(reverse("admin:tokens_operator_changelist"), data).status_code == 403
+    verb = reverse("admin:tokens_operator_verb", args=["forget_second_factor"])
+    assert client.post(verb, {"id": [jane], "reason": "lost the phone"}).status_code == 403
     assert TOTPDevice.objects.filter(confirmed=True).exists()
     assert RecoveryCodes.objects.exists()

@@ -63,6 +63,15 @@ def test_is_switched_on_by_the_code_that_the_phone_shows(admin):
     assert AuditEvent.objects.get().action == "tokens:operator:switch_on_second_factor"
 
 
+def test_is_set_up_where_an_earlier_version_has_left_two_devices(admin, operator):
+    TOTPDevice.objects.bulk_create(TOTPDevice(user=operator, confirmed=False) for _ in range(2))
+    device = TOTPDevice.objects.order_by("pk")[0]
+    admin.get(SETUP)
+    admin.post(SETUP, {"code": code_of(device)})
+    device.refresh_from_db()
+    assert device.confirmed
+
+
 @pytest.mark.parametrize("code", ["", "000000", "12345", "abcdef"])
 def test_is_not_switched_on_by_anything_else(admin, code):
     admin.get(SETUP)
@@ -83,6 +92,13 @@ def test_asks_for_the_code_after_the_password(admin):
     assert browser.get(INDEX).status_code == 200
 
 
+@pytest.mark.parametrize("path", [INDEX, "/admin/tokens/namedtoken/", "/admin/find/"])
+def test_asks_for_the_code_where_the_site_has_a_prefix(admin, path):
+    switch_on(admin)
+    browser = signed_in_by_password()
+    assert CODE in browser.get(path, SCRIPT_NAME="/registry").headers.get("Location", "")
+
+
 def test_takes_no_code_twice(admin):
     device, _ = switch_on(admin)
     browser = signed_in_by_password()
@@ -96,6 +112,15 @@ def test_goes_nowhere_else_after_the_code(admin):
     browser = signed_in_by_password()
     response = browser.post(f"{CODE}?next=https://evil.example/", {"code": code_of(device)})
     assert response["Location"] == INDEX
+
+
+def test_goes_on_after_the_code_to_what_was_asked_for_with_its_filters(admin):
+    device, _ = switch_on(admin)
+    TOTPDevice.objects.update(last_t=-1)
+    browser = signed_in_by_password()
+    asked = f"{reverse('admin:tokens_auditevent_changelist')}?channel=api&q=%26%23"
+    passed = browser.post(browser.get(asked)["Location"], {"code": code_of(device)})
+    assert passed["Location"] == asked
 
 
 def test_changes_nothing_before_the_code(admin):
@@ -143,8 +168,8 @@ def test_is_demanded_by_a_superuser(admin):
 def test_is_forgotten_by_a_superuser_for_whoever_lost_a_phone(admin, client):
     joe = User.objects.create_user("joe", is_staff=True)
     TOTPDevice.objects.create(user=joe, confirmed=True)
-    data = {"action": "forget_second_factor", "_selected_action": [joe.pk]}
-    admin.post(reverse("admin:tokens_operator_changelist"), data)
+    data = {"id": [joe.pk], "reason": "lost the phone"}
+    admin.post(reverse("admin:tokens_operator_verb", args=["forget_second_factor"]), data)
     assert not TOTPDevice.objects.filter(user=joe).exists()
 
 
@@ -174,6 +199,20 @@ def test_records_a_changed_password(operator):
     body = {"old_password": PASSWORD, "new_password1": fresh, "new_password2": fresh}
     assert browser.post(reverse("admin:password_change"), body).status_code == 302
     assert AuditEvent.objects.first().action == "tokens:operator:change_password"
+
+
+def test_records_a_password_that_is_set_for_somebody_and_no_attempt_to(admin):
+    joe = User.objects.create_user("joe", is_staff=True, password=PASSWORD)
+    url = reverse("admin:auth_user_password_change", args=[joe.pk])
+    fresh = "staple battery horse correct"
+    admin.post(url, {"password1": fresh, "password2": "another", "usable_password": "true"})
+    admin.post(url, {"password1": fresh, "password2": fresh, "usable_password": "false"})
+    assert not AuditEvent.objects.exists()
+    admin.post(url, {"password1": fresh, "password2": fresh, "usable_password": "true"})
+    event = AuditEvent.objects.get()
+    assert (event.action, event.object_label, event.actor_label) == ("tokens:operator:change_password", "joe", "jane")
+    joe.refresh_from_db()
+    assert joe.check_password(fresh)
 
 
 def test_deletes_no_operator(admin, operator):

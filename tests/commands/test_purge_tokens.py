@@ -3,15 +3,19 @@
 import subprocess
 import sys
 from datetime import timedelta
+from io import StringIO
+from unittest.mock import MagicMock
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from podcast_perf import services
 from podcast_perf.models import PerformanceToken
+from tests.commands.test_mint_token import Terminal
 from tests.factories import PerformanceTokenFactory
 from tokens.core.errors import Forbidden
 from tokens.core.locks import only_one
@@ -91,6 +95,29 @@ def test_records_one_event_for_it_all(manage, operator):
     event = AuditEvent.objects.get(action=PURGE)
     assert (event.kind, event.object_id, event.actor_id) == ("performance_token", "", operator)
     assert (event.object_label, event.after["deleted"]) == ("3 performance tokens", 3)
+
+
+def test_records_what_it_deleted_before_it_was_interrupted(actor):
+    for _ in range(5):
+        expired(40)
+
+    def interrupt(_deleted):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        services.purge(actor=actor, older_than=timedelta(days=30), batch=2, progress=interrupt)
+    assert PerformanceToken.objects.count() == 3
+    assert AuditEvent.objects.get(action=PURGE).after["deleted"] == 2
+
+
+@pytest.mark.parametrize(("terminal", "bars"), [("stdout", 0), ("stderr", 1)])
+def test_shows_how_far_it_is_where_standard_error_is_a_terminal(monkeypatch, terminal, bars):
+    shown = MagicMock()
+    monkeypatch.setattr("podcast_perf.management.commands.purge_tokens.Progress", shown)
+    expired(40)
+    call_command("purge_tokens", **{"stdout": StringIO(), "stderr": StringIO(), terminal: Terminal()})
+    assert shown.call_count == bars
+    assert PerformanceToken.objects.count() == 0
 
 
 def test_records_nothing_when_there_was_nothing(manage):

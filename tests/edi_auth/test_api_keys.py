@@ -269,6 +269,23 @@ def test_refuses_an_update_to_an_end_before_the_beginning(actor, change):
     assert key.expires_at is None
 
 
+@pytest.mark.parametrize("begin", [NOW, NOW + MOMENT], ids=["same", "after"])
+def test_refuses_an_update_to_a_beginning_after_the_end(actor, begin):
+    key = ApiKeyFactory(expires_at=NOW)
+    with pytest.raises(Invalid):
+        services.update(key, actor=actor, starts_at=begin)
+    key.refresh_from_db()
+    assert key.starts_at is None
+
+
+def test_begins_later_whatever_lifetime_is_allowed_today(actor, settings):
+    settings.API_KEY_MAX_LIFETIME = timedelta(days=1)
+    key = ApiKeyFactory()
+    services.update(key, actor=actor, starts_at=NOW)
+    key.refresh_from_db()
+    assert key.starts_at == NOW
+
+
 def test_finds_a_key_by_its_preview(mint):
     minted = mint()
     ApiKeyFactory(preview="other")

@@ -80,6 +80,12 @@ def test_makes_both_tokens_for_a_service(api, profile):
     assert read_pasta(body["pasta-token"])[0] == UID
 
 
+def test_records_no_tokens_that_could_not_be_signed(api, profile, settings, tmp_path):
+    settings.PASTA_PRIVATE_KEY_PATH = tmp_path / "missing.pem"
+    assert create(api, profile.edi_id).status_code == 500
+    assert not AuditEvent.objects.exists()
+
+
 def test_makes_the_tokens_that_a_key_of_the_profile_makes(api, profile):
     GroupFactory().members.add(profile)
     by_key = api.call("POST", KEY, {"key": secret_of(ApiKeyFactory(owner=profile))}).json()

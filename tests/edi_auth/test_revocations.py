@@ -8,6 +8,7 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from edi_auth import revocations, services
+from edi_auth.models import Idp
 from edi_auth.revocations import Snapshot
 from tests.edi_auth.forge import NOW, REFRESH, SECONDS, UID, edi, edi_id, pasta
 from tests.factories import GroupFactory, ProfileFactory
@@ -97,6 +98,36 @@ def test_counts_a_lock_whatever_the_age_of_the_token(snapshot):
     snapshot.renew()
     with pytest.raises(Forbidden):
         snapshot.check(profile.edi_id, SECONDS + 10**9)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_locked_first", [True, False])
+def test_keeps_a_lock_beside_another_profile_that_goes_by_the_same_name(snapshot, is_locked_first):
+    address = "jane@example.org"
+
+    def lock():
+        return ProfileFactory(idp=Idp.MICROSOFT, idp_uid=address, locked_at=NOW)
+
+    def end():
+        return ProfileFactory(idp=Idp.GOOGLE, idp_uid="1234567890", email=address, tokens_valid_after=NOW)
+
+    made = [lock(), end()] if is_locked_first else [end(), lock()]
+    locked = next(row for row in made if row.locked_at)
+    snapshot.renew()
+    for issued_at in (SECONDS - 60, SECONDS + 60):
+        with pytest.raises(Forbidden):
+            snapshot.check(locked.edi_id, issued_at)
+
+
+@pytest.mark.django_db
+def test_counts_the_later_of_two_moments_of_profiles_that_go_by_the_same_name(snapshot):
+    address, later = "jane@example.org", NOW + timedelta(hours=1)
+    ProfileFactory(idp=Idp.MICROSOFT, idp_uid=address, tokens_valid_after=later)
+    ProfileFactory(idp=Idp.GOOGLE, idp_uid="1234567890", email=address, tokens_valid_after=NOW)
+    snapshot.renew()
+    with pytest.raises(Forbidden):
+        snapshot.check(edi_id(address), SECONDS + 60)
+    snapshot.check(edi_id(address), later.timestamp())
 
 
 @pytest.mark.django_db

@@ -1,7 +1,6 @@
-"""Words for moments and actions."""
+"""Words for moments, actions and numbers."""
 
 from datetime import datetime
-from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -21,12 +20,6 @@ def relative(value: datetime | None) -> str:
 def verb_words(action: str) -> str:
     """An action in words."""
     return listing.verb_words(action)
-
-
-@register.filter
-def admin_export_name(opts: Any) -> str:
-    """The name of the route that exports the list of a model."""
-    return f"admin:{opts.app_label}_{opts.model_name}_export"
 
 
 @register.filter

@@ -22,8 +22,8 @@ class Command(RegistryCommand):
     def run(self, options: dict[str, Any]) -> None:
         """Mint it."""
         hours = options["hours"]
-        if hours is not None and not 0 < hours <= 24 * 366:
-            raise Usage("--hours must be a whole number from 1 to 8784.")
+        if hours is not None and not 0 < hours <= services.MAX_HOURS:
+            raise Usage(f"--hours must be a whole number from 1 to {services.MAX_HOURS}.")
         minted = services.mint(
             actor=self.actor,
             holder=None,

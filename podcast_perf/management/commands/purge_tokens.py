@@ -61,7 +61,7 @@ class Command(RegistryCommand):
     @contextmanager
     def _bar(self, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
         """What is told of every batch: a progress bar on a terminal, nothing elsewhere."""
-        if self.is_json or not self.stdout.isatty():
+        if self.is_json or not self.stderr.isatty():
             yield lambda _: None
             return
         with Progress(console=Console(stderr=True), transient=True) as bar:
