@@ -78,7 +78,7 @@ def kept_alive(database: Path) -> Iterator[None]:
 
 def run_schemathesis(folder: Path, *, seed: int) -> tuple[bool, int]:
     """Whether the server kept to its API description, and the number of requests that `seed` made up."""
-    server = registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
+    server = registry.new(folder)
     program = str(Path(sys.executable).with_name("schemathesis"))
     options = ["--checks", "all", "--max-examples", "20", "--seed", str(seed), "--max-time", str(SCHEMATHESIS_SECONDS)]
     options += ["--continue-on-failure", "--generation-database", "none", "--no-color", "--request-timeout", "20"]

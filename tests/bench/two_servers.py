@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import sys
 import tempfile
@@ -32,7 +31,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 import psutil
 
 from tests.bench.load import Target, drive
-from tests.core.process import PYTHON, ROOT, start
+from tests.core.process import ROOT, start
 from tests.postgres import postgres
 from tests.server import registry
 from tests.server.registry import Answer, Registry, send
@@ -61,9 +60,7 @@ class One:
 
     def start(self) -> None:
         """Serve, and wait until it does."""
-        bind = f"127.0.0.1:{self.registry.port}"
-        command = (PYTHON, "manage.py", "serve", "--bind", bind, "--workers", str(self.workers))
-        self.process = start(*command, environment=self.registry.environment, log=self.registry.folder / "log")
+        self.process = self.registry.start(workers=self.workers)
         until(lambda: answers(self.registry.port, "/readyz"), "the server")
 
     def kill(self) -> None:
@@ -103,7 +100,7 @@ def house(folder: Path, url: str) -> Iterator[House]:
     cache, port = registry.free_port(), registry.free_port()
     with ExitStack() as stack:
         stack.enter_context(program("redis-server", folder, "--port", str(cache), "--bind", "127.0.0.1", "--save", ""))
-        until(lambda: listens(cache), "redis-server")
+        until(lambda: registry.listens(f"127.0.0.1:{cache}"), "redis-server")
         (folder / "one").mkdir()
         made = registry.new(folder / "one", url)
         made.environment |= {
@@ -205,12 +202,6 @@ def until(holds: Callable[[], bool], what: str, *, seconds: float = START_SECOND
             raise TimeoutError(f"Waited for {what} for {seconds:.0f} seconds in vain.")
         time.sleep(0.02)
     return time.monotonic() - begun
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens on `port`."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def answers(port: int, path: str) -> bool:

@@ -13,42 +13,24 @@ import psutil
 import pytest
 
 from config.worker import ARRIVAL_SECONDS, MAX_HEAD_BYTES
-from tests.core.process import PYTHON, start
-from tests.server import registry
 from tests.server.registry import send
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A registry that is not served yet."""
-    folder = tmp_path_factory.mktemp("registry")
-    return registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
-
-
 @pytest.fixture
 def process(made):
     """The server's first process."""
-    bind = f"127.0.0.1:{made.port}"
-    server = start(
-        PYTHON,
-        "manage.py",
-        "serve",
-        "--bind",
-        bind,
-        "--workers",
-        "2",
-        environment=made.environment,
-        log=made.folder / "log",
-    )
-    made._wait(server)
-    deadline = time.monotonic() + 20
-    while made.call("GET", "/readyz").status != 200 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    yield server
-    server.terminate()
-    server.wait(timeout=60)
+    server = made.start()
+    try:
+        made.wait(server)
+        deadline = time.monotonic() + 20
+        while made.call("GET", "/readyz").status != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield server
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
 
 
 def test_serves_others_while_clients_dawdle(made, process):
@@ -296,29 +278,16 @@ def test_frees_its_port_when_its_first_process_is_killed(made, process):
     assert alive == []
 
 
-def test_finishes_what_it_has_begun_when_it_is_told_to_stop(made):
-    bind = f"127.0.0.1:{made.port}"
-    server = start(
-        PYTHON,
-        "manage.py",
-        "serve",
-        "--bind",
-        bind,
-        "--workers",
-        "2",
-        environment=made.environment,
-        log=made.folder / "log",
-    )
-    made._wait(server)
+def test_finishes_what_it_has_begun_when_it_is_told_to_stop(made, process):
     body = f'{{"key": "{made.api_key}"}}'.encode()
     head = f"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)) as client:
         client.sendall(head + body[:5])
         time.sleep(1)  # the request is being served: its body is waited for
-        server.terminate()
+        process.terminate()
         time.sleep(0.5)
         client.sendall(body[5:])
         received = b"".join(iter(lambda: client.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 200 ")
     assert b"edi-token" in received
-    assert server.wait(timeout=40) == 0
+    assert process.wait(timeout=40) == 0

@@ -4,17 +4,15 @@ import time
 
 import pytest
 
-from tests.server import registry
+from tests.server.registry import free_port
 
 LIMIT = 5
 
 
 @pytest.fixture(scope="module")
-def without_redis(tmp_path_factory):
-    """A server of one process, whose `CACHE_URL` names a port where nobody listens."""
-    folder = tmp_path_factory.mktemp("registry")
-    made = registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
-    made.environment |= {"CACHE_URL": f"redis://127.0.0.1:{registry.free_port()}/0", "MAX_FAILURES": str(LIMIT)}
+def without_redis(made):
+    """A server of two processes, whose `CACHE_URL` names a port where nobody listens."""
+    made.environment |= {"CACHE_URL": f"redis://127.0.0.1:{free_port()}/0", "MAX_FAILURES": str(LIMIT)}
     with made.serving():
         yield made
 
