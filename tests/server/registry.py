@@ -157,6 +157,7 @@ def new(folder: Path, database_url: str = "") -> Registry:
     port = free_port()
     environment = {
         **BARE,
+        "TMPDIR": str(folder),  # a server that is killed cannot remove what it has made
         "ENV_FILE": str(folder / ".env"),
         "DATABASE_URL": database_url or f"sqlite:///{folder}/registry.sqlite3",
         "EDI_JWT_PRIVATE_KEY_PATH": str(folder / "keys" / "edi.pem"),
