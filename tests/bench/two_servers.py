@@ -231,7 +231,8 @@ def rotate_api_key(both: House) -> tuple[int, int]:
     old = both.one.registry.api_key
     new = json.loads(both.one.registry.manage("rotate_api_key", old[:5], "--json"))["key"]
     other = both.other.registry
-    return tuple(other.call("POST", "/auth/v1/key", {"key": key}).status for key in (new, old))  # type: ignore[return-value]
+    now, before = (other.call("POST", "/auth/v1/key", {"key": key}).status for key in (new, old))
+    return now, before
 
 
 def rotate_signing_key(both: House) -> list[int]:
