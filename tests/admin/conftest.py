@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
@@ -48,6 +48,15 @@ def admin(operator: User) -> Client:
     """A browser in which `operator` is signed in."""
     browser = Client()
     browser.force_login(operator)
+    return browser
+
+
+def member(*roles: str) -> Client:
+    """A browser in which an operator with these roles is signed in."""
+    user = User.objects.create_user("-".join(roles) or "nobody", is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=roles))
+    browser = Client()
+    browser.force_login(user)
     return browser
 
 
