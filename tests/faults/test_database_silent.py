@@ -13,11 +13,16 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from tests.faults.test_database_away import PROMPT_SECONDS, calls, pair_of, timed, until_well
+from tests.faults.test_database_away import (
+    CONNECTIONS,
+    PROMPT_SECONDS,
+    calls,
+    connections_of_a_crowd,
+    pair_of,
+    timed,
+    until_well,
+)
 from tests.server.registry import free_port
-
-# Two workers, each a connection per thread, one for revocations and one for the counters.
-CONNECTIONS = 2 * (2 + 1 + 1)
 
 
 class Network:
@@ -173,21 +178,7 @@ def test_leaks_no_connection(place, database):
         with silence():
             timed(server, calls(server)["list"])
         until_well(server)
-    with ThreadPoolExecutor(8) as clients:
-        list(clients.map(lambda _: timed(server, calls(server)["list"]), range(80)))
-    deadline = time.monotonic() + 5
-    while (number := connections(database)) > most and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert 1 <= number <= most
-
-
-def connections(database):
-    """How many processes of the database serve somebody else."""
-    with psycopg.connect(database.url) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        ).fetchone()
-    return row[0]
+    assert 1 <= connections_of_a_crowd(server, database, most=most) <= most
 
 
 def test_waits_for_no_lock_longer_and_leaves_nobody_in_the_queue(place, database):
