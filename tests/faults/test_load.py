@@ -7,20 +7,21 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from config.worker import ARRIVAL_SECONDS, MAX_HEAD_BYTES
-from tests.server.registry import send
+from tests.server.registry import free_port, send
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.fixture
-def process(made):
-    """The server's first process."""
+@contextmanager
+def served(made):
+    """Serve until the end of the context: the server's first process."""
     server = made.start()
     try:
         made.wait(server)
@@ -31,6 +32,21 @@ def process(made):
     finally:
         server.terminate()
         server.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def process(made):
+    """The first process of the server of all tests that leave it as it was."""
+    with served(made) as server:
+        yield server
+
+
+@pytest.fixture
+def alone(made):
+    """The registry at a port that no other test asks, and the first process of its server there."""
+    own = replace(made, port=free_port())
+    with served(own) as server:
+        yield own, server
 
 
 def test_serves_others_while_clients_dawdle(made, process):
@@ -116,7 +132,8 @@ def test_waits_for_no_head_that_is_too_large(made, process):
     assert "Traceback" not in made.log
 
 
-def test_goes_on_when_its_descriptors_run_out(made, process):
+def test_goes_on_when_its_descriptors_run_out(alone):
+    made, process = alone
     workers = psutil.Process(process.pid).children()
     for worker in workers:
         worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() + 8, worker.rlimit(psutil.RLIMIT_NOFILE)[1]))
@@ -250,7 +267,8 @@ def test_has_a_place_for_everybody_in_turn(made, process):
     assert [client.served for client in clients if not client.served] == []
 
 
-def test_drops_no_request_when_it_is_told_to_stop(made, process):
+def test_drops_no_request_when_it_is_told_to_stop(alone):
+    made, process = alone
     callers = [Caller(made) for _ in range(12)]
     for caller in callers:
         caller.start()
@@ -266,8 +284,9 @@ def test_drops_no_request_when_it_is_told_to_stop(made, process):
     assert [failure for failure in failures if "ConnectionRefused" not in failure and failure != "503"] == []
 
 
-def test_frees_its_port_when_its_first_process_is_killed(made, process):
+def test_frees_its_port_when_its_first_process_is_killed(alone):
     """Nobody is left to tell the workers; one of them has a connection that is never idle."""
+    made, process = alone
     over = threading.Event()
     client = Kept(made, over)
     client.start()
@@ -278,7 +297,8 @@ def test_frees_its_port_when_its_first_process_is_killed(made, process):
     assert alive == []
 
 
-def test_finishes_what_it_has_begun_when_it_is_told_to_stop(made, process):
+def test_finishes_what_it_has_begun_when_it_is_told_to_stop(alone):
+    made, process = alone
     body = f'{{"key": "{made.api_key}"}}'.encode()
     head = f"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)) as client:
