@@ -7,6 +7,7 @@ that it starts, and prints how many inputs of which sort were tried. Exits 1 whe
 import argparse
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -119,6 +120,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description="Attack the project.")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="other requests of Schemathesis (default: 1)")
     seed = parser.parse_args().seed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # server and folders go with the attacks
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="registry-attack-") as folder:
         counts, served = Path(folder) / "counts", Path(folder) / "server"

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -323,6 +324,7 @@ def main() -> None:
     parser.add_argument("--serve", metavar="COMMAND", help="a server to measure instead; {port} stands for its port")
     parser.add_argument("--python", metavar="PROGRAM", default=sys.executable, help="what runs the servers")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folder go with the bench
     cases, rounds, console = wanted(options.only), [], Console(width=160)
     command = shlex.split(options.serve) if options.serve else []
     with ExitStack() as stack:
