@@ -51,10 +51,10 @@ growth: $(VENV)/.development ## Measure every route with up to ten million rows 
 servers: $(VENV)/.development ## Show what holds of two servers behind nginx with one PostgreSQL and one Redis
 	@$(BIN)/python -m tests.bench.two_servers
 
-# Django's own checks see neither .env nor var/, but a first run in a folder that is deleted afterwards.
 screenshots: $(VENV)/.development ## Write the README's pictures with chromium, into docs/images
 	$(BIN)/python -m tests.browser.screenshots
 
+# Django's own checks see neither .env nor var/, but a first run in a folder that is deleted afterwards.
 lint: export ENV_FILE = /dev/null
 lint: $(VENV)/.development ## Check style, types, directions of imports, migrations, and the settings for production
 	$(BIN)/ruff check

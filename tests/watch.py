@@ -40,11 +40,12 @@ class Watch:
 
     def install(self) -> None:
         """Look over the shoulder of everything that makes a secret, and of every connection to the database."""
-        KeyRing.sign = self.noting(KeyRing.sign)  # type: ignore[method-assign]
+        KeyRing.sign = self.noting(KeyRing.sign)  # type: ignore[method-assign]  # of every ring
         pasta.sign = self.noting(pasta.sign)
         secrets.token_urlsafe = self.noting(secrets.token_urlsafe)
         operators.fresh_code = self.noting(operators.fresh_code)
-        Minted.__new__ = self.noting(Minted.__new__, lambda minted: minted.secret)  # type: ignore[method-assign]
+        noting = self.noting(Minted.__new__, lambda minted: minted.secret)
+        Minted.__new__ = noting  # type: ignore[method-assign]  # every row with its secret is made by it
         connection_created.connect(self.attach)
 
     def noting(self, make: Callable[..., Any], secret_of: Callable[[Any], str] = str) -> Callable[..., Any]:

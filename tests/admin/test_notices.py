@@ -4,13 +4,13 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.admin.conftest import member
 from tests.factories import ApiKeyFactory, NamedTokenFactory, PublisherFactory
 from tokens.core.operations import notices
 from tokens.models import Notice
@@ -109,13 +109,11 @@ def test_counts_no_further_than_anybody_reads(admin, monkeypatch):
     assert warned(admin).startswith("2 or more notices")
 
 
-def test_lets_viewers_see_notices(client, django_user_model):
-    joe = django_user_model.objects.create_user("joe", is_staff=True)
-    joe.groups.add(Role.objects.get(name="viewers"))
-    client.force_login(joe)
+def test_lets_viewers_see_notices():
+    browser = member("viewers")
     notice(failure=REFUSED)
-    assert badge(client) == 1
-    assert client.get(LIST).status_code == 200
+    assert badge(browser) == 1
+    assert browser.get(LIST).status_code == 200
 
 
 def test_tells_those_without_the_permission_nothing(client, django_user_model):

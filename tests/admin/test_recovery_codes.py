@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
@@ -13,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from tests.admin.conftest import member
 from tests.admin.test_sign_in import CODE, INDEX, SETUP, code_of, signed_in_by_password, switch_on
 from tokens.models import AuditEvent, Operator, RecoveryCodes
 
@@ -172,13 +172,11 @@ def test_are_made_for_nobody_who_has_not_given_the_code(codes):
     assert RecoveryCodes.objects.get().digests == before
 
 
-def test_are_made_by_a_viewer_for_that_viewer_alone(codes, client, django_user_model):
+def test_are_made_by_a_viewer_for_that_viewer_alone(codes):
     before = RecoveryCodes.objects.get().digests
-    joe = django_user_model.objects.create_user("joe", is_staff=True)
-    joe.groups.add(Role.objects.get(name="viewers"))
-    client.force_login(joe)
-    switch_on(client)
-    client.post(SETUP, {"codes": "1", "user": "1", "id": "1", "username": "jane"})
+    browser = member("viewers")
+    switch_on(browser)
+    browser.post(SETUP, {"codes": "1", "user": "1", "id": "1", "username": "jane"})
     assert RecoveryCodes.objects.get(user__username="jane").digests == before
 
 
@@ -204,14 +202,12 @@ def test_end_when_the_second_factor_is_forgotten(admin, codes, how):
 
 
 @pytest.mark.parametrize("role", ["viewers", "issuers", "security"])
-def test_a_second_factor_is_forgotten_by_superusers_alone(codes, client, django_user_model, role):
-    joe = django_user_model.objects.create_user("joe", is_staff=True)
-    joe.groups.add(Role.objects.get(name=role))
-    client.force_login(joe)
+def test_a_second_factor_is_forgotten_by_superusers_alone(codes, role):
+    browser = member(role)
     jane = Operator.objects.get(username="jane").pk
     data = {"action": "forget_second_factor_selected", "_selected_action": [jane]}
-    assert client.post(reverse("admin:tokens_operator_changelist"), data).status_code == 403
+    assert browser.post(reverse("admin:tokens_operator_changelist"), data).status_code == 403
     verb = reverse("admin:tokens_operator_verb", args=["forget_second_factor"])
-    assert client.post(verb, {"id": [jane], "reason": "lost the phone"}).status_code == 403
+    assert browser.post(verb, {"id": [jane], "reason": "lost the phone"}).status_code == 403
     assert TOTPDevice.objects.filter(confirmed=True).exists()
     assert RecoveryCodes.objects.exists()

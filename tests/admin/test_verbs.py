@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.admin.conftest import member
 from tests.factories import (
     ApiKeyFactory,
     GroupFactory,
@@ -70,14 +70,6 @@ def do(browser, kind, verb, *rows, **answers):
 def select(browser, kind, action, *rows):
     data = {"action": action, "_selected_action": [row.pk for row in rows]}
     return browser.post(reverse(f"admin:{kind}_changelist"), data)
-
-
-def member(*roles):
-    user = User.objects.create_user("-".join(roles) or "nobody", is_staff=True)
-    user.groups.set(Role.objects.filter(name__in=roles))
-    browser = Client()
-    browser.force_login(user)
-    return browser
 
 
 def stored(row):

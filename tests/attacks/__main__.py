@@ -7,6 +7,7 @@ that it starts, and prints how many inputs of which sort were tried. Exits 1 whe
 import argparse
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def kept_alive(database: Path) -> Iterator[None]:
 
 def run_schemathesis(folder: Path, *, seed: int) -> tuple[bool, int]:
     """Whether the server kept to its API description, and the number of requests that `seed` made up."""
-    server = registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
+    server = registry.new(folder)
     program = str(Path(sys.executable).with_name("schemathesis"))
     options = ["--checks", "all", "--max-examples", "20", "--seed", str(seed), "--max-time", str(SCHEMATHESIS_SECONDS)]
     options += ["--continue-on-failure", "--generation-database", "none", "--no-color", "--request-timeout", "20"]
@@ -119,6 +120,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description="Attack the project.")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="other requests of Schemathesis (default: 1)")
     seed = parser.parse_args().seed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # server and folders go with the attacks
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="registry-attack-") as folder:
         counts, served = Path(folder) / "counts", Path(folder) / "server"

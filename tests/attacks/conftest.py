@@ -8,7 +8,6 @@ import pytest
 from tests.attacks import counter
 from tests.attacks.doors import DOORS
 from tests.client import APIClient
-from tests.edi_auth.forge import NOW
 
 
 @pytest.fixture
@@ -17,13 +16,6 @@ def api() -> APIClient:
     client = APIClient()
     client.raise_request_exception = False
     return client
-
-
-@pytest.fixture
-def clock(time_machine: Any) -> Any:
-    """A clock that stands still at `NOW`, when the genuine tokens were issued."""
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -88,33 +89,25 @@ def _ratio(value: float | None, base: float | None) -> float | None:
     return value / base if value and base else None
 
 
+WORDS = {"crypto": "bare cryptography", "refresh": "refresh", "bare": "bare DRF project", "empty": "empty view"}
+
+
+def costs(name: str, label: str, base: str, *, at_most: float) -> Case:
+    """A case whose CPU time is held against that of another."""
+    return Case(name, label, f"CPU ÷ {WORDS[base]}", cpu(name, base), at_most=at_most, needs=(base,))
+
+
+def serves(name: str, label: str, base: str, *, at_least: float) -> Case:
+    """A case whose rate is held against that of another."""
+    return Case(name, label, f"rate ÷ {WORDS[base]}", rate(name, base), at_least=at_least, needs=(base,))
+
+
 # In the order of measuring, each beside its baseline.
 CASES = (
     Case("crypto", "bare cryptography of a refresh, one core"),
-    Case(
-        "refresh",
-        "refresh, every time another identity",
-        "CPU ÷ bare cryptography",
-        cpu("refresh", "crypto"),
-        at_most=1.45,
-        needs=("crypto",),
-    ),
-    Case(
-        "refresh-again",
-        "refresh, the same identity again",
-        "CPU ÷ bare cryptography",
-        cpu("refresh-again", "crypto"),
-        at_most=0.5,
-        needs=("crypto",),
-    ),
-    Case(
-        "exchange",
-        "key exchange, eight clients with one key",
-        "rate ÷ refresh",
-        rate("exchange", "refresh"),
-        at_least=0.75,
-        needs=("refresh",),
-    ),
+    costs("refresh", "refresh, every time another identity", "crypto", at_most=1.45),
+    costs("refresh-again", "refresh, the same identity again", "crypto", at_most=0.5),
+    serves("exchange", "key exchange, eight clients with one key", "refresh", at_least=0.75),
     Case(
         "exchange-eight",
         "key exchange, eight keys",
@@ -132,31 +125,13 @@ CASES = (
         needs=("refresh",),
     ),
     Case("bare", "empty view of a bare DRF project"),
-    Case(
-        "empty",
-        "empty view on this server",
-        "rate ÷ bare DRF project",
-        rate("empty", "bare"),
-        at_least=0.85,
-        needs=("bare",),
-    ),
-    Case("token", "GET /token", "rate ÷ empty view", rate("token", "empty"), at_least=0.55, needs=("empty",)),
-    Case("value", "GET /_/token/value", "rate ÷ empty view", rate("value", "empty"), at_least=0.6, needs=("empty",)),
-    Case(
-        "introspect",
-        "POST /introspect",
-        "rate ÷ empty view",
-        rate("introspect", "empty"),
-        at_least=0.6,
-        needs=("empty",),
-    ),
+    serves("empty", "empty view on this server", "bare", at_least=0.85),
+    serves("token", "GET /token", "empty", at_least=0.55),
+    serves("value", "GET /_/token/value", "empty", at_least=0.6),
+    serves("introspect", "POST /introspect", "empty", at_least=0.6),
     Case("insert", "one-row INSERTs, eight connections, no server"),
     Case(
-        "start",
-        "start to the first answer (seconds)",
-        "seconds",
-        lambda measured: measured["start"].value,
-        at_most=1.5,
+        "start", "start to the first answer (seconds)", "seconds", lambda measured: measured["start"].value, at_most=1.5
     ),
 )
 BY_NAME = {case.name: case for case in CASES}
@@ -349,6 +324,7 @@ def main() -> None:
     parser.add_argument("--serve", metavar="COMMAND", help="a server to measure instead; {port} stands for its port")
     parser.add_argument("--python", metavar="PROGRAM", default=sys.executable, help="what runs the servers")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and folder go with the bench
     cases, rounds, console = wanted(options.only), [], Console(width=160)
     command = shlex.split(options.serve) if options.serve else []
     with ExitStack() as stack:

@@ -256,8 +256,7 @@ def serve(stack: ExitStack, kind: str, rows: int, url: str, folder: Path) -> Gro
     """A registry with `rows` performance tokens, until the end of the stack."""
     folder.mkdir()
     name = f"registry_grown_{rows}_{os.getpid()}"
-    url = stack.enter_context(database(url, name)) if kind == "postgres" else f"sqlite:///{folder}/registry.sqlite3"
-    made = registry.new(folder, url)
+    made = registry.new(folder, stack.enter_context(database(url, name)) if kind == "postgres" else "")
     made.environment |= {
         "DJANGO_SETTINGS_MODULE": "tests.bench.settings",
         "EDI_SERVICE_KEY": "service-key-of-the-bench",

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import sys
 import tempfile
@@ -32,7 +31,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 import psutil
 
 from tests.bench.load import Target, drive
-from tests.core.process import PYTHON, ROOT, start
+from tests.core.process import ROOT, start
 from tests.postgres import postgres
 from tests.server import registry
 from tests.server.registry import Answer, Registry, send
@@ -61,9 +60,7 @@ class One:
 
     def start(self) -> None:
         """Serve, and wait until it does."""
-        bind = f"127.0.0.1:{self.registry.port}"
-        command = (PYTHON, "manage.py", "serve", "--bind", bind, "--workers", str(self.workers))
-        self.process = start(*command, environment=self.registry.environment, log=self.registry.folder / "log")
+        self.process = self.registry.start(workers=self.workers)
         until(lambda: answers(self.registry.port, "/readyz"), "the server")
 
     def kill(self) -> None:
@@ -103,7 +100,7 @@ def house(folder: Path, url: str) -> Iterator[House]:
     cache, port = registry.free_port(), registry.free_port()
     with ExitStack() as stack:
         stack.enter_context(program("redis-server", folder, "--port", str(cache), "--bind", "127.0.0.1", "--save", ""))
-        until(lambda: listens(cache), "redis-server")
+        until(lambda: registry.listens(f"127.0.0.1:{cache}"), "redis-server")
         (folder / "one").mkdir()
         made = registry.new(folder / "one", url)
         made.environment |= {
@@ -207,12 +204,6 @@ def until(holds: Callable[[], bool], what: str, *, seconds: float = START_SECOND
     return time.monotonic() - begun
 
 
-def listens(port: int) -> bool:
-    """Whether somebody listens on `port`."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def answers(port: int, path: str) -> bool:
     """Whether `path` is answered with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -240,7 +231,8 @@ def rotate_api_key(both: House) -> tuple[int, int]:
     old = both.one.registry.api_key
     new = json.loads(both.one.registry.manage("rotate_api_key", old[:5], "--json"))["key"]
     other = both.other.registry
-    return tuple(other.call("POST", "/auth/v1/key", {"key": key}).status for key in (new, old))  # type: ignore[return-value]
+    now, before = (other.call("POST", "/auth/v1/key", {"key": key}).status for key in (new, old))
+    return now, before
 
 
 def rotate_signing_key(both: House) -> list[int]:

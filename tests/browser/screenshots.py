@@ -4,19 +4,17 @@ A server with demo data in a folder that is deleted afterwards is looked at with
 """
 
 import os
-import re
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+from tests.core.process import ROOT
+from tests.server import registry
+
 IMAGES = ROOT / "docs" / "images"
 PICTURES = {
     "overview": "/admin/",
@@ -30,46 +28,15 @@ FLAGS = ("--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-
 
 def main() -> None:
     """Serve, sign in, look."""
-    with tempfile.TemporaryDirectory(prefix="registry-pictures-") as folder, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        names = {"EDI_JWT_PRIVATE_KEY_PATH": "edi.pem", "PASTA_PRIVATE_KEY_PATH": "pasta.pem", "ENV_FILE": "env"}
-        environment = {
-            **os.environ,
-            **{name: f"{folder}/{file}" for name, file in names.items()},
-            "DATABASE_URL": f"sqlite:///{folder}/registry.sqlite3",
-            "HTTPS_ONLY": "false",
-        }
-        made = manage(environment, "init", "--demo")
-        manage(environment, "make_demo_data", "--rows", "300")
-        found = re.search(r"operator admin, password:?\s+(\S+)", made)
-        assert found, "init printed no password."
-        command = [sys.executable, "manage.py", "serve", "--bind", f"127.0.0.1:{port}", "--workers", "1"]
-        quiet = subprocess.DEVNULL
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet)  # noqa: S603 — our own
-        try:
-            take(f"http://127.0.0.1:{port}", found[1])
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def manage(environment: dict[str, str], *arguments: str) -> str:
-    """What a command prints."""
-    command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)  # noqa: S603 — our own
-    return done.stdout
+    with tempfile.TemporaryDirectory(prefix="registry-pictures-") as folder:
+        made = registry.new(Path(folder))
+        made.manage("make_demo_data", "--rows", "300")
+        with made.serving(workers=1):
+            take(made.url, made.secret("Admin"))
 
 
 def take(base: str, password: str) -> None:
     """Write every picture, the overview also as it is in the dark."""
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"{base}/admin/login/").close()  # noqa: S310 — our own
-            break
-        except OSError:
-            time.sleep(0.1)
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))

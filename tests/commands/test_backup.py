@@ -15,8 +15,7 @@ from tests.settings import IS_SQLITE
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A server on the embedded database, whatever the other tests run on."""
-    folder = tmp_path_factory.mktemp("registry")
-    made = registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
+    made = registry.new(tmp_path_factory.mktemp("registry"))
     with made.serving():
         yield made
 

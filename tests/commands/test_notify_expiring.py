@@ -166,7 +166,7 @@ def hook(settings):
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     server.got, server.status = [], 204
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     settings.NOTIFY_WEBHOOK_URL = f"http://127.0.0.1:{server.server_port}/expiring"
     settings.NOTIFY_WEBHOOK_SECRET = "a-secret-of-the-webhook"
     settings.EMAIL_HOST = ""
@@ -232,7 +232,7 @@ def test_tells_once_though_two_runs_begin_together(settings, monkeypatch):
     monkeypatch.setattr(notices, "send_mail", lambda expiry, now: told.append(expiry.row.pk))
 
     def run():
-        together.wait()
+        together.wait(timeout=10)
         try:
             return notices.notify(END - timedelta(days=7)).sent
         finally:

@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 from io import StringIO
 from unittest.mock import MagicMock
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings as django_settings
@@ -68,7 +69,7 @@ def test_stops_between_two_batches_when_its_time_is_over(actor, monkeypatch):
     for _ in range(5):
         expired(40)
     moments = iter([0.0, 1.0, 9.0, 11.0])
-    monkeypatch.setattr(services.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     purged = services.purge(actor=actor, older_than=timedelta(days=30), batch=2, max_seconds=10)
     assert purged.deleted == 4
     assert PerformanceToken.objects.count() == 1

@@ -13,13 +13,7 @@ SECRETS = {"tokens": "TOKENS_SECRET_KEY", "performance": "PERFORMANCE_SECRET_KEY
 FILES = ["edi", "pasta"]
 OLD = "the-secret-of-before-which-has-32-bytes-or-more"
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def clock(time_machine):
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,7 @@ from tests.edi_auth.forge import NOW, SECONDS
 from tests.factories import NamedTokenFactory, value_of
 from tokens.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def clock(time_machine):
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 
 def opens(api, value):

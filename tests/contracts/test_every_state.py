@@ -34,7 +34,7 @@ from tests.factories import (
 )
 from tokens.core.models import Credential, RotatableCredential, State
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 MOMENT, SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 
@@ -162,12 +162,6 @@ DOORS: dict[str, dict[str, Callable[[Any, str], bool]]] = {
     },
     "api_key": {"exchange": lambda api, raw: opened(api, "POST", KEY, {"key": raw}), "introspect": introspects},
 }
-
-
-@pytest.fixture(autouse=True)
-def clock(time_machine):
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)

@@ -1,5 +1,7 @@
 """Results of the last minute: kept under a digest, bounded, and gone after a minute."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tokens.core import recent
@@ -11,7 +13,7 @@ def at(monkeypatch):
     """Moves the clock of the module to a second."""
 
     def move(seconds):
-        monkeypatch.setattr(recent.time, "monotonic", lambda: 1000.0 + seconds)
+        monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=lambda: 1000.0 + seconds))
 
     move(0)
     return move

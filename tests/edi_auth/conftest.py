@@ -5,15 +5,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.edi_auth.forge import NOW
-
-
-@pytest.fixture
-def clock(time_machine: Any) -> Any:
-    """A clock that stands still at `NOW` until a test moves it."""
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
-
 
 @pytest.fixture
 def parse_xml() -> Any:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -12,10 +11,9 @@ import jwt
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from tests.conftest import VECTORS
+from tests.conftest import NOW, VECTORS
 from tests.settings import DATA
 
-NOW = datetime(2027, 1, 4, 12, 0, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
 HOURS_8 = 8 * 3600
 ISSUER, DOMAIN = "https://auth.edirepository.org", "edirepository.org"

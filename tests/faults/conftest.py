@@ -1,4 +1,4 @@
-"""A real server on a PostgreSQL that tests may stop, kill and start again."""
+"""A real server on a PostgreSQL that tests may stop, kill and start again, and one on an embedded database."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,12 @@ from tests.postgres import Cluster, cluster
 from tests.server import registry
 from tests.server.registry import Registry
 from tests.settings import IS_SQLITE
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry on an embedded database, for each module another, which is not served yet."""
+    return registry.new(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture(scope="package")

@@ -7,48 +7,46 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from config.worker import ARRIVAL_SECONDS, MAX_HEAD_BYTES
-from tests.core.process import PYTHON, start
-from tests.server import registry
-from tests.server.registry import send
+from tests.server.registry import free_port, send
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
+@contextmanager
+def served(made):
+    """Serve until the end of the context: the server's first process."""
+    server = made.start()
+    try:
+        made.wait(server)
+        deadline = time.monotonic() + 20
+        while made.call("GET", "/readyz").status != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield server
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A registry that is not served yet."""
-    folder = tmp_path_factory.mktemp("registry")
-    return registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
+def process(made):
+    """The first process of the server of all tests that leave it as it was."""
+    with served(made) as server:
+        yield server
 
 
 @pytest.fixture
-def process(made):
-    """The server's first process."""
-    bind = f"127.0.0.1:{made.port}"
-    server = start(
-        PYTHON,
-        "manage.py",
-        "serve",
-        "--bind",
-        bind,
-        "--workers",
-        "2",
-        environment=made.environment,
-        log=made.folder / "log",
-    )
-    made._wait(server)
-    deadline = time.monotonic() + 20
-    while made.call("GET", "/readyz").status != 200 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    yield server
-    server.terminate()
-    server.wait(timeout=60)
+def alone(made):
+    """The registry at a port that no other test asks, and the first process of its server there."""
+    own = replace(made, port=free_port())
+    with served(own) as server:
+        yield own, server
 
 
 def test_serves_others_while_clients_dawdle(made, process):
@@ -134,7 +132,8 @@ def test_waits_for_no_head_that_is_too_large(made, process):
     assert "Traceback" not in made.log
 
 
-def test_goes_on_when_its_descriptors_run_out(made, process):
+def test_goes_on_when_its_descriptors_run_out(alone):
+    made, process = alone
     workers = psutil.Process(process.pid).children()
     for worker in workers:
         worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() + 8, worker.rlimit(psutil.RLIMIT_NOFILE)[1]))
@@ -268,7 +267,8 @@ def test_has_a_place_for_everybody_in_turn(made, process):
     assert [client.served for client in clients if not client.served] == []
 
 
-def test_drops_no_request_when_it_is_told_to_stop(made, process):
+def test_drops_no_request_when_it_is_told_to_stop(alone):
+    made, process = alone
     callers = [Caller(made) for _ in range(12)]
     for caller in callers:
         caller.start()
@@ -284,8 +284,9 @@ def test_drops_no_request_when_it_is_told_to_stop(made, process):
     assert [failure for failure in failures if "ConnectionRefused" not in failure and failure != "503"] == []
 
 
-def test_frees_its_port_when_its_first_process_is_killed(made, process):
+def test_frees_its_port_when_its_first_process_is_killed(alone):
     """Nobody is left to tell the workers; one of them has a connection that is never idle."""
+    made, process = alone
     over = threading.Event()
     client = Kept(made, over)
     client.start()
@@ -296,29 +297,17 @@ def test_frees_its_port_when_its_first_process_is_killed(made, process):
     assert alive == []
 
 
-def test_finishes_what_it_has_begun_when_it_is_told_to_stop(made):
-    bind = f"127.0.0.1:{made.port}"
-    server = start(
-        PYTHON,
-        "manage.py",
-        "serve",
-        "--bind",
-        bind,
-        "--workers",
-        "2",
-        environment=made.environment,
-        log=made.folder / "log",
-    )
-    made._wait(server)
+def test_finishes_what_it_has_begun_when_it_is_told_to_stop(alone):
+    made, process = alone
     body = f'{{"key": "{made.api_key}"}}'.encode()
     head = f"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)) as client:
         client.sendall(head + body[:5])
         time.sleep(1)  # the request is being served: its body is waited for
-        server.terminate()
+        process.terminate()
         time.sleep(0.5)
         client.sendall(body[5:])
         received = b"".join(iter(lambda: client.recv(65536), b""))
     assert received.startswith(b"HTTP/1.1 200 ")
     assert b"edi-token" in received
-    assert server.wait(timeout=40) == 0
+    assert process.wait(timeout=40) == 0

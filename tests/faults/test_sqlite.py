@@ -8,7 +8,6 @@ from django.db import connection
 
 from tests.core.wsgi import request
 from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of, value_of
-from tests.server import registry
 from tests.settings import IS_SQLITE
 
 pytestmark = pytest.mark.skipif(not IS_SQLITE, reason="Runs with the tests on SQLite.")
@@ -74,10 +73,8 @@ def test_answers_503_when_its_disk_is_full(writes, pragma):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(made):
     """A real server, because only another process can hold the lock of this one's database."""
-    folder = tmp_path_factory.mktemp("registry")
-    made = registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
     with made.serving():
         yield made
 

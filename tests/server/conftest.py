@@ -5,11 +5,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
+from tests.postgres import database
 from tests.server import registry
 from tests.server.registry import Registry
 from tests.settings import IS_SQLITE
@@ -21,12 +20,8 @@ def new_database(folder: Path, purpose: str) -> Iterator[str]:
     if IS_SQLITE:
         yield f"sqlite:///{folder}/registry.sqlite3"
         return
-    given = os.environ["DATABASE_URL"]
-    name = f"registry_{purpose}_{os.getpid()}"
-    with psycopg.connect(given, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        yield urlsplit(given)._replace(path=f"/{name}").geturl()
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with database(os.environ["DATABASE_URL"], f"registry_{purpose}_{os.getpid()}") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def listens(bind: str) -> bool:
+    """Whether somebody listens at `127.0.0.1:<port>` or `unix:<path>`."""
+    host, _, rest = bind.partition(":")
+    family, address = (socket.AF_UNIX, rest) if host == "unix" else (socket.AF_INET, (host, int(rest)))
+    with socket.socket(family) as probe:
+        return probe.connect_ex(address) == 0
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the server sent back."""
@@ -47,9 +55,14 @@ class Registry:
     pid: int = 0
 
     @property
+    def place(self) -> str:
+        """Where it listens, as gunicorn is told."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where it listens, as clients are told."""
+        return f"http://{self.place}"
 
     @property
     def log(self) -> str:
@@ -101,27 +114,31 @@ class Registry:
         body, _, status = done.stdout.rpartition("\n")
         return Answer(int(status), http.client.HTTPMessage(), body.encode())
 
+    def start(self, *, bind: str = "", workers: int = 2) -> Popen[bytes]:
+        """Start to serve, at its port unless `bind` names another place; the parent of the workers."""
+        command = (PYTHON, *self.arguments, "--bind", bind or self.place, "--workers", str(workers))
+        return start(*command, environment=self.environment, log=self.folder / "log")
+
+    def wait(self, process: Popen[bytes], *, bind: str = "") -> None:
+        """Wait until somebody listens, and no longer than `process` lives."""
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if listens(bind or self.place):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"The server did not start:\n{self.log}")
+
     @contextmanager
-    def serving(self) -> Iterator["Registry"]:
-        """Serve with two workers until the end of the context; `pid` is that of their parent."""
-        command = (PYTHON, *self.arguments, "--bind", f"127.0.0.1:{self.port}", "--workers", "2")
-        process = start(*command, environment=self.environment, log=self.folder / "log")
+    def serving(self, *, bind: str = "", workers: int = 2) -> Iterator["Registry"]:
+        """Serve until the end of the context; `pid` is that of the parent of the workers."""
+        process = self.start(bind=bind, workers=workers)
         self.pid = process.pid
         try:
-            self._wait(process)
+            self.wait(process, bind=bind)
             yield self
         finally:
             process.terminate()
             process.wait(timeout=60)
-
-    def _wait(self, process: Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"The server did not start:\n{self.log}")
 
 
 def send(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -135,13 +152,14 @@ def send(connection: http.client.HTTPConnection, method: str, path: str, body: A
     return Answer(response.status, response.headers, response.read())
 
 
-def new(folder: Path, database_url: str) -> Registry:
-    """A registry in `folder` with nothing but what `init --demo` makes."""
+def new(folder: Path, database_url: str = "") -> Registry:
+    """A registry in `folder` with nothing but what `init --demo` makes; its database, too, unless another is named."""
     port = free_port()
     environment = {
         **BARE,
+        "TMPDIR": str(folder),  # a server that is killed cannot remove what it has made
         "ENV_FILE": str(folder / ".env"),
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": database_url or f"sqlite:///{folder}/registry.sqlite3",
         "EDI_JWT_PRIVATE_KEY_PATH": str(folder / "keys" / "edi.pem"),
         "PASTA_PRIVATE_KEY_PATH": str(folder / "keys" / "pasta.pem"),
         "PORT": str(port),

@@ -20,15 +20,9 @@ from tokens import services as token_services
 from tokens.core.errors import Invalid
 from tokens.models import NamedToken
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def clock(time_machine):
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
 
 
 def milliseconds(length):

@@ -1,22 +1,17 @@
 """PUT /_/token (the Token document, "PUT")."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
+from tests.edi_auth.forge import NOW
 from tests.factories import NamedTokenFactory, value_of
 from tokens.dialect import milliseconds
 from tokens.models import AuditEvent, NamedToken
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
-NOW = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
-
-
-@pytest.fixture(autouse=True)
-def clock(time_machine):
-    time_machine.move_to(NOW, tick=False)
 
 
 def updated(api, bearer, **fields):

@@ -9,16 +9,10 @@ from tests.factories import NamedTokenFactory, value_of
 from tests.tokens.tools import decode_jws, everything_stored
 from tokens.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 PATH = "/_/token/rotate"
 HOUR = 3_600_000
-
-
-@pytest.fixture(autouse=True)
-def clock(time_machine):
-    time_machine.move_to(NOW, tick=False)
-    return time_machine
 
 
 @pytest.fixture
