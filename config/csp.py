@@ -22,5 +22,5 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The response to `request`."""
         response = self.get_response(request)
-        response["Content-Security-Policy"] = ADMIN_POLICY if request.path.startswith("/admin") else POLICY
+        response["Content-Security-Policy"] = ADMIN_POLICY if request.path_info.startswith("/admin") else POLICY
         return response

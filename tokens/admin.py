@@ -9,7 +9,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -19,12 +19,13 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from tokens import operators, services
+from tokens.core.admin.asking import VerbAdmin
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.events import AuditEventAdmin
 from tokens.core.admin.forms import ReasonForm
 from tokens.core.admin.listing import moment
 from tokens.core.admin.notices import NoticeAdmin
-from tokens.core.admin.registry import RegistryAdmin, adding
+from tokens.core.admin.registry import adding
 from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb, operator
 from tokens.models import AuditEvent, NamedToken, Notice, Operator, OperatorPolicy
 
@@ -110,11 +111,6 @@ class SuperuserAdmin(ModelAdmin):
         return False
 
 
-def _forget(_admin: RegistryAdmin, request: HttpRequest, row: Operator, data: dict[str, Any]) -> str:
-    operators.switch_off_second_factor(row, actor=operator(request), reason=data["reason"])
-    return ""
-
-
 FORGET = Verb(
     name="forget_second_factor",
     label="Forget the second factor",
@@ -123,27 +119,16 @@ FORGET = Verb(
     "with it. Be sure that it is the operator who asks for this.",
     permission="forget_second_factor",  # of nobody but superusers, who have all
     icon="phonelink_erase",
-    do=_forget,
+    method="forget_second_factor",
+    arguments=lambda data: (data["reason"],),
     applies=lambda row: row.has_second_factor,
     form=ReasonForm,
     is_ending=True,
 )
 
 
-class OperatorVerbs(RegistryAdmin):
-    """What is done to operators through services: the pages that ask first."""
-
-    verbs = (FORGET,)
-    export_formats = ()
-
-    def offered(self, request: HttpRequest, object_id: str) -> list[Verb]:
-        """The verbs that the page of an operator shows."""
-        offered: list[Verb] = self._context_of(request, object_id).get("offered", [])
-        return offered
-
-
 @admin.register(Operator)
-class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
+class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
     """Operators."""
 
     add_words = "Add an operator"
@@ -174,20 +159,11 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
     )
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
     readonly_fields = ("shown_password", "shown_factor", "shown_codes", "shown_sign_in")
-    change_form_outer_before_template = "admin/registry/verbs.html"
+    verbs = (FORGET,)
 
-    def __init__(self, model: type[Operator], admin_site: admin.AdminSite) -> None:
-        super().__init__(model, admin_site)
-        self.asking = OperatorVerbs(model, admin_site)
-
-    def get_urls(self) -> list[URLPattern]:
-        """The pages of the model, and one for each verb."""
-        verb = self.admin_site.admin_view(self.asking.verb_view)
-        return [path("verbs/<slug:name>/", verb, name="tokens_operator_verb"), *super().get_urls()]
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """The verbs."""
-        return self.asking.get_actions(request)
+    def forget_second_factor(self, request: HttpRequest, row: Operator, reason: str) -> None:
+        """Let them sign in with the password alone."""
+        operators.switch_off_second_factor(row, actor=operator(request), reason=reason)
 
     @display(description="May sign in", boolean=True)
     def may_sign_in(self, row: Operator) -> bool:
@@ -249,11 +225,10 @@ class OperatorAdmin(DjangoUserAdmin, SuperuserAdmin):
         self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """The form, in the operators' words."""
-        context = (
-            {"title": "Operator", "offered": self.asking.offered(request, object_id)}
-            if object_id
-            else adding(self.add_words)
-        )
+        row = self.get_object(request, object_id) if object_id else None
+        context: dict[str, Any] = {"title": "Operator"} if object_id else adding(self.add_words)
+        if row is not None:
+            context["offered"] = self.offered(request, row)
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:

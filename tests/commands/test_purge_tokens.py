@@ -4,8 +4,8 @@ import subprocess
 import sys
 from datetime import timedelta
 from io import StringIO
-from unittest.mock import MagicMock
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from django.conf import settings as django_settings

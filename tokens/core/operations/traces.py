@@ -97,7 +97,7 @@ class TraceMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """The response to `request`."""
-        if _tracer is None or request.path in access.QUIET:
+        if _tracer is None or request.path_info in access.QUIET:
             return self.get_response(request)
         carrier = {name: request.headers[name] for name in ("traceparent", "tracestate") if name in request.headers}
         with (
