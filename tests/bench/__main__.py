@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -255,7 +255,7 @@ def wanted(only: list[str]) -> list[Case]:
     return [case for case in CASES if case.name in names]
 
 
-def report(cases: list[Case], rounds: list[Round], queries: Mapping[str, int]) -> Table:
+def report(cases: list[Case], rounds: Sequence[Round], queries: Mapping[str, int]) -> Table:
     """The table of medians."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("case", "req/s", "p50 ms", "p99 ms", "CPU ms", "queries", "ratio", "of", "target"):
@@ -277,7 +277,7 @@ def report(cases: list[Case], rounds: list[Round], queries: Mapping[str, int]) -
     return table
 
 
-def ours_answered(rounds: list[Round], seconds: float) -> float:
+def ours_answered(rounds: Sequence[Round], seconds: float) -> float:
     """How many requests the workers have answered."""
     cases = [case for case in CASES if case.name not in {"crypto", "bare", "insert", "start"}]
     return sum(

@@ -13,13 +13,13 @@ from tokens.core.models import AuditEvent
 from tokens.models import NamedToken
 
 
-def events(action):
+def events(action: str) -> dict[int, int]:
     """How many events of `action` each object has."""
     found = AuditEvent.objects.filter(action=action).values_list("object_id").annotate(Count("id")).order_by()
     return {int(object_id): count for object_id, count in found}
 
 
-def mismatches(rows, counted):
+def mismatches(rows: set[int], counted: dict[int, int]) -> int:
     """The rows without exactly one event, and the events without their row."""
     return len({pk for pk in rows | counted.keys() if counted.get(pk, 0) != 1 or pk not in rows})
 

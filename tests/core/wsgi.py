@@ -87,5 +87,5 @@ def _answer(environ: dict[str, Any]) -> Answer:
 def chunked(method: str, path: str, body: bytes | io.RawIOBase, **environ: Any) -> Answer:
     """One request with a chunked body, which gunicorn decodes and whose end it knows."""
     stream = io.BytesIO(body) if isinstance(body, bytes) else body
-    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, **environ}
-    return request(method, path, CONTENT_LENGTH=None, **environ, **{"wsgi.input": stream})
+    chunks = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": stream}
+    return request(method, path, **{**chunks, "CONTENT_LENGTH": None, **environ})

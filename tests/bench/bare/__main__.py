@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from config import gunicorn as shipped
 
@@ -21,7 +23,7 @@ class Application(BaseApplication):
         self.cfg.set("bind", f"127.0.0.1:{sys.argv[1]}")
         self.cfg.set("workers", int(sys.argv[2]))
 
-    def load(self):
+    def load(self) -> Callable[..., Any]:
         from tests.bench.bare.wsgi import application  # noqa: PLC0415 — the settings come first
 
         return application
