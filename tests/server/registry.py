@@ -2,9 +2,10 @@
 
 import http.client
 import json
+import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from tests.core.process import BARE, PYTHON, run, start
 
 START_SECONDS = 90
+# What a machine that is busy with other tests may take.
+PATIENCE_SECONDS = 15
 
 
 def free_port() -> int:
@@ -106,6 +109,12 @@ class Registry:
         finally:
             connection.close()
 
+    def pings(self) -> int:
+        """How many pings were answered, as `/metrics` says of all workers."""
+        text = self.call("GET", "/metrics").body.decode()
+        lines = re.findall(r'registry_requests_total\{[^}]*route="/auth/v1/ping"[^}]*\} (\S+)', text)
+        return round(sum(map(float, lines)))
+
     def sh(self, line: str) -> Answer:
         """Run a curl line in a shell, and tell the status and the body that it printed."""
         (self.folder / ".curlrc").write_text('silent\nshow-error\nmax-time = 20\nwrite-out = "\\n%{http_code}"\n')
@@ -139,6 +148,14 @@ class Registry:
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+def until(condition: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until `condition()` holds, no longer than so many seconds."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds, "It never did."
+        time.sleep(0.05)
 
 
 def send(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **headers: str) -> Answer:

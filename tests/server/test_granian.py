@@ -15,7 +15,7 @@ import pytest
 from tests.core.process import PYTHON, run
 from tests.server import registry
 from tests.server.conftest import new_database
-from tests.server.registry import Registry, free_port
+from tests.server.registry import PATIENCE_SECONDS, Registry, free_port, until
 from tests.server.test_documented_lines import (  # noqa: F401 — these run here again
     test_answers_the_lines_that_init_prints,
     test_exchanges_an_api_key,
@@ -40,8 +40,6 @@ from tests.server.test_wire import (  # noqa: F401 — so do these
 pytestmark = pytest.mark.skipif(
     find_spec("granian") is None and not os.environ.get("CI"), reason="requirements-granian.txt is not installed."
 )
-# What a machine that is busy with other tests may take.
-PATIENCE = 15
 # So many connections reach both workers: the kernel deals them out by their ports.
 MANY = 40
 LOCK = """
@@ -78,14 +76,6 @@ def server(shop: Registry) -> Iterator[Registry]:
         yield shop
 
 
-def until(condition):
-    """Wait until `condition()` holds."""
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < PATIENCE, "It never did."
-        time.sleep(0.05)
-
-
 def raw(server, request, *, source="127.0.0.1"):
     """Everything that the server sends to `source` until it closes the connection."""
     address = ("127.0.0.1", server.port)
@@ -99,13 +89,6 @@ def get(server, path, *lines, source="127.0.0.1", method="GET"):
     request = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines, "", ""])
     head, _, body = raw(server, request.encode(), source=source).decode().partition("\r\n\r\n")
     return head, body
-
-
-def pings(server):
-    """How many pings were answered, as `/metrics` says of all workers."""
-    text = server.call("GET", "/metrics").body.decode()
-    lines = re.findall(r'registry_requests_total\{[^}]*route="/auth/v1/ping"[^}]*\} (\S+)', text)
-    return sum(map(float, lines))
 
 
 @pytest.mark.parametrize(
@@ -154,20 +137,20 @@ def test_makes_no_header_of_a_variable_of_the_process(shop):
 
 
 def test_counts_what_all_workers_answer(server):
-    before = pings(server)
+    before = server.pings()
     for _ in range(MANY):
         assert server.call("GET", "/auth/v1/ping").status == 200
-    assert pings(server) - before == MANY
+    assert server.pings() - before == MANY
 
 
 def test_goes_on_without_a_worker_that_was_killed(server):
     until(lambda: len(psutil.Process(server.pid).children()) == 2)
     victim = psutil.Process(server.pid).children()[0]
-    before = pings(server)
+    before = server.pings()
     victim.kill()
     until(lambda: len(set(psutil.Process(server.pid).children()) - {victim}) == 2)
     until(lambda: {server.call("GET", "/auth/v1/ping").status for _ in range(MANY)} == {200})
-    assert pings(server) >= before + MANY
+    assert server.pings() >= before + MANY
 
 
 def test_refuses_a_port_that_is_taken(server):
@@ -185,7 +168,7 @@ def test_ends_in_order(shop, tmp_path):
         pair = served.call("POST", "/auth/v1/key", {"key": shop.api_key}).json()
         renewal = {"pasta-token": pair["pasta-token"], "edi-token": pair["edi-token"]}
         assert len(list(tmp_path.glob("registry-metrics-*"))) == 1
-        with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as client:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_SECONDS) as client:
             client.sendall(half)
             time.sleep(0.3)
             assert served.call("POST", "/auth/v1/token/refresh", renewal).status == 200
@@ -193,7 +176,7 @@ def test_ends_in_order(shop, tmp_path):
             time.sleep(0.3)
             client.sendall(body[9:])
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
-        assert psutil.Process(served.pid).wait(PATIENCE) in (0, None)
+        assert psutil.Process(served.pid).wait(PATIENCE_SECONDS) in (0, None)
     assert list(tmp_path.glob("registry-metrics-*")) == []
     assert int(shop.manage("shell", "-v", "0", "-c", COUNT)) == before + 1
 

@@ -1,10 +1,8 @@
 """Every worker class of gunicorn, the application loaded before the fork and after it: each worker does its part."""
 
 import json
-import re
 import socket
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +13,7 @@ import pytest
 
 from tests.server import registry
 from tests.server.conftest import new_database
-from tests.server.registry import Registry, free_port
+from tests.server.registry import Registry, free_port, until
 
 CLASSES = ["sync", "config.worker.Worker", "gevent"]
 INTERVAL = 1
@@ -80,15 +78,6 @@ def served_by(shop, worker_class, when):
     return replace(shop.registry, port=free_port(), environment=environment, arguments=arguments)
 
 
-def until(condition):
-    """The seconds until `condition()` holds."""
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < INTERVAL + PATIENCE, "It never did."
-        time.sleep(0.05)
-    return time.monotonic() - begun
-
-
 def tallied(url):
     """How many refreshes are stored in the database."""
     connect = psycopg.connect if url.startswith("postgres") else sqlite3.connect
@@ -104,7 +93,7 @@ def tallied(url):
 def test_tells_every_worker_of_a_revocation_and_counts_what_each_has_done(shop, worker_class, when):
     (edi_id, key), (_, admin_key) = shop.people[f"{worker_class}-{when}"], shop.people["admin"]
     with served_by(shop, worker_class, when).serving() as server:
-        until(lambda: len(psutil.Process(server.pid).children()) == 2)
+        until(lambda: len(psutil.Process(server.pid).children()) == 2, seconds=INTERVAL + PATIENCE)
         workers = psutil.Process(server.pid).children()
         pair = {name: value for name, value in exchange(server, key).items() if name.endswith("-token")}
 
@@ -125,8 +114,8 @@ def test_tells_every_worker_of_a_revocation_and_counts_what_each_has_done(shop, 
         assert server.call("PUT", f"/auth/v1/token/{edi_id}", Cookie=cookie).status == 200
         for worker in workers:
             with alone(worker, workers):
-                until(refused)
-        assert pings(server) == 2 * PINGS
+                until(refused, seconds=INTERVAL + PATIENCE)
+        assert server.pings() == 2 * PINGS
         assert server.call("GET", "/readyz").json()["checks"]
         assert psutil.Process(server.pid).children() == workers
     assert "Traceback" not in server.log
@@ -139,13 +128,6 @@ def exchange(server, key):
     answer = server.call("POST", "/auth/v1/key", {"key": key})
     assert answer.status == 200
     return answer.json()
-
-
-def pings(server):
-    """How many pings were answered, as `/metrics` says of all workers."""
-    text = server.call("GET", "/metrics").body.decode()
-    lines = re.findall(r'registry_requests_total\{[^}]*route="/auth/v1/ping"[^}]*\} (\S+)', text)
-    return sum(map(float, lines))
 
 
 def test_lets_go_of_who_stops_in_the_middle_of_a_body_where_the_kernel_does_not(shop):
