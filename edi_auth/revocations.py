@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
 from edi_auth.models import Group, Profile, edi_id_of, uid_of
 from tokens.core.errors import Forbidden, Unavailable
 from tokens.core.models import DailyCount
-from tokens.core.operations import counters, health, metrics
+from tokens.core.operations import background, counters, health, metrics
 
 log = logging.getLogger(__name__)
 
@@ -132,23 +131,16 @@ class Snapshot:
         metrics.snapshot_read_at.set(known_until + COMMIT_SECONDS)
 
     def _renew_for_ever(self) -> None:
-        failures = 0
-        while True:
-            try:
-                self.renew()
-                failures = 0
-                _note_hours(self)
-            except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
-                failures += 1
-                if failures == 1:
-                    log.warning(
-                        "revocations cannot be renewed (%s); the last snapshot stays in force", type(exc).__name__
-                    )
-                connection.close()
-            finally:
-                if connection.settings_dict.get("CONN_MAX_AGE") == 0:
-                    connection.close()
-            time.sleep(settings.EDI_REVOCATION_SECONDS)
+        background.repeat(
+            self._turn,
+            seconds=lambda: settings.EDI_REVOCATION_SECONDS,
+            failing="revocations cannot be renewed (%s); the last snapshot stays in force",
+            log=log,
+        )
+
+    def _turn(self) -> None:
+        self.renew()
+        _note_hours(self)
 
 
 def _stored_hours(*, now: datetime) -> int:

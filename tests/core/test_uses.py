@@ -15,7 +15,7 @@ from django.utils import timezone
 from tests.factories import NamedTokenFactory, PublisherFactory, secret_of, value_of
 from tokens import services
 from tokens.core import lifecycle
-from tokens.core.operations import counters
+from tokens.core.operations import background, counters
 from tokens.models import DailyCount, NamedToken
 
 pytestmark = pytest.mark.django_db
@@ -181,8 +181,10 @@ def test_goes_on_in_the_background_whatever_happens(monkeypatch, caplog):
             raise SystemExit
 
     monkeypatch.setattr(counters, "tick", tick)
-    monkeypatch.setattr(counters, "connection", SimpleNamespace(close=lambda: None, settings_dict={"CONN_MAX_AGE": 0}))
-    counters.start(sleep=sleep).join(10)
+    connection = SimpleNamespace(close=lambda: None, settings_dict={"CONN_MAX_AGE": 0})
+    monkeypatch.setattr(background, "connection", connection)
+    monkeypatch.setattr(background, "time", SimpleNamespace(sleep=sleep))
+    counters.start().join(10)
     assert pauses == [counters.FLUSH_SECONDS] * 3
     assert caplog.text.count("counts cannot be stored") == 1
     assert "hunter2" not in caplog.text

@@ -13,6 +13,7 @@ from edi_auth.revocations import Snapshot
 from tests.edi_auth.forge import NOW, REFRESH, SECONDS, UID, edi, edi_id, pasta
 from tests.factories import GroupFactory, ProfileFactory
 from tokens.core.errors import Forbidden, Unavailable
+from tokens.core.operations import background
 from tokens.models import DailyCount
 
 
@@ -59,8 +60,8 @@ def loop(monkeypatch):
                 raise Stop
 
         monkeypatch.setattr(revocations, "_note_hours", lambda snapshot: None)
-        monkeypatch.setattr(revocations, "connection", fake)
-        monkeypatch.setattr(revocations, "time", SimpleNamespace(sleep=pause, monotonic=lambda: 0.0))
+        monkeypatch.setattr(background, "connection", fake)
+        monkeypatch.setattr(background, "time", SimpleNamespace(sleep=pause))
         monkeypatch.setattr(Snapshot, "renew", lambda self: renew())
         with pytest.raises(Stop):
             snapshot._renew_for_ever()

@@ -9,17 +9,17 @@ day is counted once and stored.
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from time import sleep as pause
 
-from django.db import Error, connection, transaction
+from django.db import Error, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 from prometheus_client import Counter as Series
 
 from tokens.core import kinds
 from tokens.core.models import Credential, DailyCount, RotatableCredential, State
+from tokens.core.operations import background
 from tokens.core.postgresql import patience
 from tokens.core.times import later
 
@@ -120,28 +120,15 @@ def tick(models: Iterable[type[Credential]], *, now: datetime | None = None) -> 
                 minted([model], days=DAYS, now=now)
 
 
-def start(*, sleep: Callable[[float], None] = pause) -> threading.Thread:
+def start() -> threading.Thread:
     """Have a thread of this process `tick` every `FLUSH_SECONDS` from now on."""
-
-    def for_ever() -> None:
-        is_failing = False
-        while True:
-            try:
-                tick(kinds.models().values())
-                is_failing = False
-            except Exception as exc:  # noqa: BLE001 — whatever it is, the next attempt may succeed
-                if not is_failing:
-                    log.warning("counts cannot be stored (%s); they are kept for the next time", type(exc).__name__)
-                is_failing = True
-                connection.close()
-            finally:
-                if connection.settings_dict.get("CONN_MAX_AGE") == 0:
-                    connection.close()
-            sleep(FLUSH_SECONDS)
-
-    thread = threading.Thread(target=for_ever, name="counters", daemon=True)
-    thread.start()
-    return thread
+    return background.start(
+        "counters",
+        lambda: tick(kinds.models().values()),
+        seconds=FLUSH_SECONDS,
+        failing="counts cannot be stored (%s); they are kept for the next time",
+        log=log,
+    )
 
 
 def note_most(name: str, number: int, *, now: datetime) -> None:

@@ -3,12 +3,15 @@
 A label never holds anything a client chose: routes, statuses and reasons come from finite lists.
 """
 
+import logging
 import threading
-import time
-from collections.abc import Callable
 
 from django.db import connection, transaction
 from prometheus_client import Counter, Gauge, Histogram
+
+from tokens.core.operations import background
+
+log = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 5
 
@@ -67,14 +70,7 @@ def sample() -> None:
         pool_waiting.set(stats.get("requests_waiting", 0))
 
 
-def start_sampling(take: Callable[[], None] = sample, sleep: Callable[[float], None] = time.sleep) -> threading.Thread:
+def start_sampling() -> threading.Thread:
     """Take a sample every few seconds from now on."""
-
-    def for_ever() -> None:
-        while True:
-            take()
-            sleep(SAMPLE_SECONDS)
-
-    thread = threading.Thread(target=for_ever, name="metrics", daemon=True)
-    thread.start()
-    return thread
+    failing = "the pool of connections cannot be sampled (%s)"
+    return background.start("metrics", sample, seconds=SAMPLE_SECONDS, failing=failing, log=log)
