@@ -14,9 +14,14 @@ import psutil
 import pytest
 
 from config.worker import ARRIVAL_SECONDS, MAX_HEAD_BYTES
-from tests.server.registry import free_port, send
+from tests.server.registry import free_port, send, until
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def are_at_work(workers):
+    """Whether both workers have started all that they do in the background."""
+    return len(workers) == 2 and all(worker.num_threads() > 3 for worker in workers)
 
 
 @contextmanager
@@ -25,9 +30,8 @@ def served(made):
     server = made.start()
     try:
         made.wait(server)
-        deadline = time.monotonic() + 20
-        while made.call("GET", "/readyz").status != 200 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until(lambda: made.call("GET", "/readyz").status == 200)
+        until(lambda: are_at_work(psutil.Process(server.pid).children()))
         yield server
     finally:
         server.terminate()
