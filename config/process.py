@@ -33,7 +33,7 @@ def remove_metrics_folder() -> None:
 
 
 def begin() -> None:
-    """Let no request wait for a silent database, have the revocations before one asks for them, start the threads.
+    """Let no request wait for a silent database, open and read what requests need, start the threads.
 
     For a worker that will not fork. Where the kernel can (Linux), end in order when the first process is killed. By
     itself a worker would serve those who are connected for half a minute more, and hold the port that the next server
@@ -46,6 +46,7 @@ def begin() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     patience.limit()
+    metrics.open_files()
     traces.start()
     revocations.snapshot.start()
     counters.start()

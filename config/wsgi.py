@@ -1,5 +1,6 @@
 """The WSGI application: a short chain of middleware for the APIs, the full one for the pages that people open."""
 
+import codecs
 import io
 import os
 import threading
@@ -86,9 +87,11 @@ class Application:
 def load() -> None:
     """Import the views and parse the keys, before workers are forked and not at the first request of each of them.
 
-    A key that is missing is missed by the requests that need it.
+    That would take time, and fail while there are no descriptors left. A key that is missing is missed by the requests
+    that need it.
     """
     import_module(settings.ROOT_URLCONF)
+    codecs.lookup("unicode_escape")  # Django logs refusals in it
     from edi_auth import pasta, services  # noqa: PLC0415 — models are not loaded earlier
     from tokens.core.errors import NotConfigured  # noqa: PLC0415 — likewise
 

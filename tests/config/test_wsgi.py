@@ -17,13 +17,16 @@ SITE_ONLY = [
     "MessageMiddleware",
     "AxesMiddleware",
 ]
-FIRST_REQUEST = """
+FIRST_REQUESTS = """
 import sys
 from tests.core.wsgi import request
 from edi_auth import pasta, services
+from tokens.core.operations import metrics
+metrics.open_files()
 opened = []
 sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
-print(request("GET", "/auth/v1/ping").status, len(services.ring().keys), len(pasta.keys().verifying), opened)
+print(request("GET", "/auth/v1/ping").status, request("POST", "/auth/v1/ping").status)
+print(len(services.ring().keys), len(pasta.keys().verifying), opened)
 """
 
 
@@ -54,10 +57,11 @@ def test_keeps_the_short_chain_short():
     assert chain(application.api)[:-1] == ["RequestMiddleware"]
 
 
-def test_opens_no_file_for_the_first_request():
-    """A worker that is out of descriptors could not, and would never have its views."""
-    done = run(PYTHON, "-c", FIRST_REQUEST, environment=BARE | {"DJANGO_SETTINGS_MODULE": "tests.settings"})
-    assert done.stdout == "200 1 1 []\n"
+def test_opens_no_file_for_the_first_requests(tmp_path):
+    """A worker that is out of descriptors could not, and would hang up without an answer."""
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    done = run(PYTHON, "-c", FIRST_REQUESTS, environment=BARE | environment)
+    assert done.stdout == "200 405\n1 1 []\n"
 
 
 @pytest.mark.parametrize("name", ["RequestMiddleware", "SecurityMiddleware", *SITE_ONLY])
