@@ -226,9 +226,10 @@ def test_keeps_passwords_with_little_memory():
     assert encoded.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
 
 
+@pytest.mark.parametrize("prefix", ["", "/registry", "/administration"])
 @pytest.mark.parametrize(("path", "may_evaluate"), [("/admin/login/", True), ("/", False), ("/api/docs/", False)])
-def test_tells_the_browser_what_it_may_run(client, path, may_evaluate):
-    policy = client.get(path)["Content-Security-Policy"]
+def test_tells_the_browser_what_it_may_run(client, path, may_evaluate, prefix):
+    policy = client.get(path, SCRIPT_NAME=prefix)["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert ("'unsafe-eval'" in policy) == may_evaluate
     assert "'unsafe-inline'" not in policy.partition("script-src")[2]
