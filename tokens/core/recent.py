@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 SECONDS = 60
-MAX_RESULTS = 4096
+MAX_RESULTS = 2048
 
 
 class Recent(Generic[Result]):
