@@ -33,6 +33,8 @@ UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
 SWEEP_EVERY, SWEPT = 100, 200
 # How long after its expiry `purge_tokens` keeps a token unless it is told otherwise.
 KEPT = timedelta(days=30)
+# How long a purge rests after each batch, as a multiple of what that took: others want the database as well.
+REST = 2
 MAX_HOURS = 24 * 366  # of a token that an operator mints
 BASE36 = string.digits + string.ascii_lowercase
 
@@ -167,9 +169,12 @@ def purge(
     with only_one("purge", refusal="Another purge is running."):
         try:
             while last == batch and (end is None or time.monotonic() < end):
+                begun = time.monotonic()
                 last = _delete(expired_before(moment)[:batch])
                 done += last
                 progress(last)
+                if last == batch:
+                    time.sleep(REST * (time.monotonic() - begun))
         finally:
             purged = Purged(deleted=done, expired_before=moment)
             if done:

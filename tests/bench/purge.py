@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.purge", description=__doc__)
     parser.add_argument("--rows", type=int, default=6_000_000, help="how many are there to delete")
     parser.add_argument("--batch", type=int, default=5000, help="how many rows a transaction deletes")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=8, help="how long each half of a round lasts")
     parser.add_argument("--rate", type=float, default=25, help="requests a second to each route")
     options = parser.parse_args()

@@ -68,11 +68,12 @@ def test_deletes_in_batches_each_in_its_own_transaction(actor):
 def test_stops_between_two_batches_when_its_time_is_over(actor, monkeypatch):
     for _ in range(5):
         expired(40)
-    moments = iter([0.0, 1.0, 9.0, 11.0])
-    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    moments, rests = iter([0.0, 1.0, 1.0, 2.5, 9.0, 9.0, 9.5, 11.0]), []
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: next(moments), sleep=rests.append))
     purged = services.purge(actor=actor, older_than=timedelta(days=30), batch=2, max_seconds=10)
     assert purged.deleted == 4
     assert PerformanceToken.objects.count() == 1
+    assert rests == [services.REST * 1.5, services.REST * 0.5]
 
 
 def test_deletes_nothing_in_a_dry_run(manage):
