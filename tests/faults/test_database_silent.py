@@ -1,5 +1,6 @@
 """The database, or the network before it, is there, takes everything and answers nothing."""
 
+import gc
 import select
 import socket
 import threading
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import psycopg
 import pytest
 
@@ -26,6 +28,7 @@ from tests.faults.test_database_away import (
     until_well,
 )
 from tests.server.registry import free_port
+from tokens.core.postgresql.base import Connection
 
 
 class Network:
@@ -171,6 +174,17 @@ def test_stored_nothing_that_it_said_it_had_not(silent, place):
     server, _, _ = place
     names = [row["name"] for row in server.call("GET", "/_/token", **calls(server)["list"][3]).json()["data"]]
     assert "while-away" not in names
+
+
+def test_lets_go_of_an_attempt_that_nobody_answered(database):
+    gc.disable()
+    try:
+        before = psutil.Process().num_fds()
+        with database.frozen(), pytest.raises(psycopg.OperationalError):
+            Connection.connect(database.url, connect_timeout=2)
+        assert psutil.Process().num_fds() == before
+    finally:
+        gc.enable()
 
 
 def test_leaks_no_connection(place, database):

@@ -84,6 +84,18 @@ class Connection(psycopg.Connection[Any]):
     (Or done, if that was a COMMIT: nobody can tell. Whoever asked is told that it failed.)
     """
 
+    @classmethod
+    def connect(cls, *args: Any, **kwargs: Any) -> Self:
+        """A connection. Raises `OperationalError`.
+
+        What psycopg raises would hold on to the attempt that has failed, and its socket, until the next collection of
+        garbage: PostgreSQL takes that for a client once it answers again.
+        """
+        try:
+            return super().connect(*args, **kwargs)
+        except psycopg.Error as exc:
+            raise exc.with_traceback(None)  # noqa: B904 — it is the same one
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """The answer. Raises `OperationalError` when it does not come."""
         try:
