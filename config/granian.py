@@ -10,8 +10,6 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
@@ -41,26 +39,25 @@ class Application:
 
     def __init__(self) -> None:
         from config import wsgi  # noqa: PLC0415 — in the workers
+        from tokens.core import http  # noqa: PLC0415 — likewise
 
-        self.wsgi = wsgi
+        self.wsgi, self.http = wsgi, http
+        # Those whose `X-Forwarded-Proto` counts, the same as for gunicorn.
+        self.proxies = settings.TRUSTED_PROXIES or ("127.0.0.1", "::1")
         self.inherited = frozenset(os.environ)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """One request (PEP 3333)."""
         environ = {name: value for name, value in environ.items() if name not in self.inherited}
-        is_https = environ.get("HTTP_X_FORWARDED_PROTO") == "https" and is_proxy(environ["REMOTE_ADDR"])
+        is_https = environ.get("HTTP_X_FORWARDED_PROTO") == "https" and self.is_proxy(environ["REMOTE_ADDR"])
         environ["wsgi.url_scheme"] = "https" if is_https else "http"
         if environ.get("CONTENT_LENGTH") and not self.wsgi.is_site_path(environ["PATH_INFO"]):
             self.wsgi.read_body(environ)
         return self.wsgi.application(environ, start_response)
 
-
-@lru_cache(maxsize=64)
-def is_proxy(raw: str) -> bool:
-    """Whether an address is of those whose `X-Forwarded-Proto` counts: the same as for gunicorn."""
-    address = ip_address(raw)
-    networks = map(ip_network, settings.TRUSTED_PROXIES or ["127.0.0.1", "::1"])
-    return any((getattr(address, "ipv4_mapped", None) or address) in network for network in networks)
+    def is_proxy(self, raw: str) -> bool:
+        """Whether the peer at the address `raw` is one of `proxies`."""
+        return self.http.is_within(self.http.parsed_address(raw), self.proxies)
 
 
 def load(_target: str) -> Application:

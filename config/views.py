@@ -1,6 +1,5 @@
 """The landing page, and the answers where no app has a route. (Below their own paths the APIs answer themselves.)"""
 
-import ipaddress
 import sys
 
 from django.apps import apps
@@ -12,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from config.csp import POLICY
 from tokens.core.errors import OUTAGES
-from tokens.core.http import client_address
+from tokens.core.http import client_address, is_within, parsed_address
 from tokens.core.operations import exposition, health
 
 RETRY_SECONDS = "2"
@@ -57,9 +56,7 @@ def may_see_metrics(request: HttpRequest) -> bool:
     is_forwarded = "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META
     if address is None or (is_forwarded and address == request.META.get("REMOTE_ADDR")):
         return False
-    return any(
-        ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in settings.METRICS_ALLOWED_NETWORKS
-    )
+    return is_within(parsed_address(address), settings.METRICS_ALLOWED_NETWORKS)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

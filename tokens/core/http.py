@@ -85,16 +85,17 @@ def client_address(request: HttpRequest | Request) -> str | None:
     meta = request.META
     if "registry.address" in meta:
         return cast(str | None, meta["registry.address"])
-    address = _parsed_address(meta.get("REMOTE_ADDR", ""))
+    address = parsed_address(meta.get("REMOTE_ADDR", ""))
     hops = [part.strip() for part in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
-    while address is not None and hops and _is_trusted_proxy(address):
-        address = _parsed_address(hops.pop())
+    while hops and is_within(address, settings.TRUSTED_PROXIES):
+        address = parsed_address(hops.pop())
     meta["registry.address"] = None if address is None else str(address)
     return cast(str | None, meta["registry.address"])
 
 
 @lru_cache(maxsize=1024)
-def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `raw` is, whatever port or zone goes with it; one of IPv4 within IPv6 is the former."""
     try:
         address = ipaddress.ip_address(_without_port(raw).partition("%")[0])
     except ValueError:
@@ -103,8 +104,9 @@ def _parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
     return mapped or address
 
 
-def _is_trusted_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
+def is_within(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None, networks: Sequence[str]) -> bool:
+    """Whether there is an address, and one of `networks`, which are those of a setting, holds it."""
+    return address is not None and any(address in network for network in _networks(tuple(networks)))
 
 
 def _without_port(raw: str) -> str:
