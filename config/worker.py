@@ -1,168 +1,55 @@
 """gunicorn's threaded worker, made to give a thread nothing that it would have to wait for.
 
-By itself it hands a thread each connection on which something has arrived, so that as many clients as there are
-threads, each sending a byte a second, keep everybody else from being served. Here a request waits in the kernel until
-the last byte of it is there, and costs a descriptor meanwhile. Three more things that it does not do by itself: let go
-of kept connections while others wait for a place, hang up without waiting for the client, and serve those who have
+By itself it hands a thread each connection on which something has arrived, and has it wait until the client has taken
+the answer, so that as many clients as there are threads, each sending or reading a byte a second, keep everybody else
+from being served. Here a request waits in the kernel until the last byte of it is there, the rest of an answer waits
+until there is room for it, and either costs no thread meanwhile. What needs no thread at all, a refresh, is given
+none: threads that compute at the same time only take turns. Three more things that it does not do by itself: let go of
+kept connections while others wait for a place, hang up without waiting for the client, and serve those who have
 connected when it is told to stop.
 """
 
 import errno
-import re
+import math
 import socket
 import struct
 import time
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
-from django.conf import settings
 from gunicorn import util
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
+
+from config.arriving import Walk
+from config.connection import FIRST_LOOK_BYTES, MAX_HEAD_BYTES, Client, Connection
 
 # How long a request may take to arrive, from its first byte to its last.
 ARRIVAL_SECONDS = 20
+# How long a client may take for what is left of an answer.
+DEPARTURE_SECONDS = 60
 # How long a client that was told of the end may take to hang up.
 LINGER_SECONDS = 2
-# How many connections may wait for the rest of their request, besides those that are served.
-MAX_ARRIVING = 512
-# How many clients may take their time to hang up.
+# How many connections may wait for the rest of their request, or of an answer, besides those that are served.
+MAX_WAITING = 512
+# How much of all answers is kept for clients that take their time to read, and how many may take it to hang up.
+MAX_UNTAKEN_BYTES = 16 * 1024 * 1024
 MAX_LINGERING = 128
 # How long nobody is accepted when the system has no room for one more.
 FULL_SECONDS = 0.5
 # How long a thread may spend on what the application has left of a body.
 DRAIN_SECONDS = 0.1
-# No head is waited for that has become larger than this. Too large a body is refused by the application.
-MAX_HEAD_BYTES = 64 * 1024
-FIRST_LOOK_BYTES = 4096
-
-# Chunks have sizes and line ends of their own besides what is in them.
-MAX_CHUNKED_BYTES = 2 * settings.MAX_BODY_BYTES
+# For how long at a time requests are served where connections are accepted.
+TURN_SECONDS = 0.05
 
 # A thread finds in the kernel what it is given; with this (struct timeval) it waits for nothing else.
 NO_WAIT = struct.pack("ll", 0, 1000)
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)")
-LENGTH = re.compile(rb"0*([0-9]{1,9})[ \t]*")
-EXPECTS_CONTINUE = re.compile(
-    rb"[^\r\n]* HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*?Expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE
-)
-CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;[^\r\n]*)?")
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-
-@dataclass
-class Walk:
-    """Where in a chunked body the first chunk begins that is not whole, and how many bytes are in those before it."""
-
-    at: int = 0
-    length: int = 0
-
-
-def missing(data: bytes, walk: Walk | None = None) -> int:
-    """How many bytes at the least are missing at the end of `data`, which begins with a request, to make that whole.
-
-    None are missing in what will be refused anyway. Whoever asks again when more of the same request is there hands
-    over the same `walk`, so that no chunk is looked at twice.
-    """
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return 1
-    fields = dict(FRAMING.findall(data[:end].lower()))
-    if not fields or (b"expect" in fields and fields[b"expect"].rstrip() != b"100-continue"):
-        return 0
-    here = len(data) - end - 4
-    if b"transfer-encoding" in fields:
-        walk = walk or Walk()
-        walk.at = walk.at or end + 4
-        return missing_of_chunks(data, walk) if here < MAX_CHUNKED_BYTES else 0
-    match = LENGTH.fullmatch(fields.get(b"content-length", b""))
-    length = int(match[1]) if match else 0
-    return max(0, length - here) if length <= settings.MAX_BODY_BYTES else 0
-
-
-def missing_of_chunks(data: bytes, walk: Walk) -> int:
-    """How many bytes at the least are missing at the end of `data` to make the chunks from `walk` on whole.
-
-    Goes by the sizes of the chunks (RFC 9112, section 7.1), to the first byte that makes the body too large.
-    """
-    while (line := data.find(b"\r\n", walk.at)) >= 0:
-        match = CHUNK_SIZE.fullmatch(data, walk.at, line)
-        if not match:
-            return 0
-        size, begin = int(match[1], 16), line + 2
-        if not size:
-            return int(not data.startswith(b"\r\n", begin) and data.find(b"\r\n\r\n", begin) < 0)
-        room = settings.MAX_BODY_BYTES - walk.length
-        if size > room:
-            return max(0, begin + room + 1 - len(data))
-        end = begin + size + 2
-        if end > len(data):
-            return end - len(data)
-        walk.at, walk.length = end, walk.length + size
-    return 1
-
-
-class Connection(TConn):
-    """A connection that knows how much of its request has arrived."""
-
-    def __init__(self, worker: "Worker", *args: Any) -> None:
-        super().__init__(*args)
-        self.worker = worker
-        # What the kernel wakes us for, and whether the head, or anything at all, has arrived.
-        self.mark, self.has_head, self.has_begun = 1, False, False
-        self.walk, self.is_invited = Walk(), False
-        # Of a TLS connection nothing is to be known, and those on a Unix socket are proxies, which are not slow.
-        self.is_watched = not self.cfg.is_ssl and self.sock.family != socket.AF_UNIX
-
-    def missing(self) -> int:
-        """How many bytes are missing; none if the client has hung up or there is nothing to be known of it."""
-        held = self.parser.unreader.buf.getvalue() if self.parser is not None else b""
-        try:
-            seen = self._look(FIRST_LOOK_BYTES)
-            if len(seen) == FIRST_LOOK_BYTES:
-                seen = self._look(MAX_HEAD_BYTES + MAX_CHUNKED_BYTES)
-        except BlockingIOError:
-            seen = b""
-        except OSError:
-            return 0
-        else:
-            if len(seen) < self.mark:
-                return 0
-        data = held + seen if held else seen
-        number = missing(data, self.walk)
-        self.mark = len(seen) + number
-        if number:
-            self.has_begun, self.has_head = bool(data), b"\r\n\r\n" in data
-            if self.has_head and not self.is_invited:
-                self._invite(data)
-        return number
-
-    def wake_at(self, number: int) -> None:
-        """Have the connection count as readable once so many bytes are there."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, number)
-
-    def close(self, graceful: bool = False) -> None:
-        """Hang up, after the client has if `graceful`."""
-        if graceful:
-            self.worker.linger(self.sock)
-        else:
-            super().close()
-
-    def _invite(self, data: bytes) -> None:
-        """Ask for the body if the client waits for that (RFC 9110, section 10.1.1)."""
-        self.is_invited = True
-        if EXPECTS_CONTINUE.match(data):
-            with suppress(OSError):
-                self.sock.send(CONTINUE, socket.MSG_DONTWAIT)
-
-    def _look(self, size: int) -> bytes:
-        return bytes(self.sock.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT))
 
 
 class Worker(ThreadWorker):
@@ -170,8 +57,10 @@ class Worker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._arriving: dict[Connection, float] = {}
+        self._departing: dict[Connection, tuple[float, Future[Any]]] = {}
         self._lingering: dict[socket.socket, float] = {}
-        self._full_until = 0.0
+        self._full_until = self._turn_ends = 0.0
+        self._is_serving = False
         super().__init__(*args, **kwargs)
 
     @property
@@ -179,7 +68,7 @@ class Worker(ThreadWorker):
         """How many connections there may be; none more while the system has no room for one."""
         if time.monotonic() < self._full_until:
             return 0
-        return self._places + min(len(self._arriving), MAX_ARRIVING)
+        return self._places + min(len(self._arriving) + len(self._departing), MAX_WAITING)
 
     @worker_connections.setter
     def worker_connections(self, number: int) -> None:
@@ -208,13 +97,15 @@ class Worker(ThreadWorker):
             self._full_until = time.monotonic() + FULL_SECONDS
             return False
         self.nr_conns += 1
-        conn = Connection(self, self.cfg, client, address, listener.getsockname())
-        patience = NO_WAIT
-        if not conn.is_watched:
-            # An accepted Unix socket does not have it from its listener.
+        if self.cfg.is_ssl or client.family == socket.AF_UNIX:
+            # A thread waits for these, as long as the listener says; a Unix socket does not have that from it.
             patience = listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, len(NO_WAIT))
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-        self.enqueue_req(conn)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        else:
+            client = Client(client)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NO_WAIT)
+        self.enqueue_req(Connection(self, self.cfg, client, address, listener.getsockname()))
         return True
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -223,22 +114,36 @@ class Worker(ThreadWorker):
         if not enabled and not self.alive:
             for listener in self.sockets:
                 listener.setblocking(False)
-                while self.nr_conns < self.worker_connections + MAX_ARRIVING and self.accept(listener):
+                while self.nr_conns < self.worker_connections + MAX_WAITING and self.accept(listener):
                     pass
                 listener.close()
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Do what is to be done next."""
+        self._turn_ends = math.inf
+        super().wait_for_and_dispatch_events(timeout)
+
     def enqueue_req(self, conn: Connection) -> None:
-        """Have a thread serve the next request of `conn`, once it is there."""
+        """Serve the next request of `conn`, once it is there."""
         number = conn.missing() if conn.is_watched else 0
         if number and not conn.has_head and conn.mark > MAX_HEAD_BYTES:
             self._refuse(conn, TOO_LARGE)
         elif number:
-            conn.sock.setblocking(False)
             conn.wake_at(conn.mark)
             self._arriving.setdefault(conn, time.monotonic() + ARRIVAL_SECONDS)
             self.poller.register(conn.sock, EVENT_READ, partial(self._on_more, conn))
         else:
             self._serve(conn)
+
+    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+        """Keep or close `conn`, once the client has taken the answer."""
+        if not (conn.is_watched and conn.sock.unsent):
+            super().finish_request(conn, fs)
+            return
+        self._departing[conn] = time.monotonic() + DEPARTURE_SECONDS, fs
+        self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_room, conn))
+        while sum(one.sock.unsent for one in self._departing) > MAX_UNTAKEN_BYTES:
+            self._cut_off(next(iter(self._departing)))
 
     def murder_pending(self) -> None:
         """Let go of those whose time is over, and of those that have sent nothing when the worker stops."""
@@ -246,6 +151,8 @@ class Worker(ThreadWorker):
         now = time.monotonic()
         for conn in [conn for conn, end in self._arriving.items() if end < now or not (self.alive or conn.has_begun)]:
             self._let_go(conn)
+        for conn in [conn for conn, (end, _) in self._departing.items() if end < now]:
+            self._cut_off(conn)
         for client in [client for client, end in self._lingering.items() if end < now]:
             self._hang_up(client)
 
@@ -255,15 +162,22 @@ class Worker(ThreadWorker):
             self._hang_up(next(iter(self._lingering)))
         try:
             client.shutdown(socket.SHUT_WR)
-            client.setblocking(False)
             self.poller.register(client, EVENT_READ, self._drain)
         except (OSError, ValueError):
             util.close(client)
         else:
             self._lingering[client] = time.monotonic() + LINGER_SECONDS
 
+    def handle(self, conn: Connection) -> Any:
+        """Serve a request. Runs in a thread, or in the one that accepts."""
+        try:
+            return super().handle(conn)
+        finally:
+            if conn.is_watched:
+                conn.sock.end_answer()
+
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        """Serve a request, in a thread. Who waited to be asked for the body was asked, or is refused without it."""
+        """Answer a request. Who waited to be asked for the body was asked, or is refused without it."""
         if conn.is_watched:
             req._expected_100_continue = False  # noqa: SLF001 — gunicorn has no other way to keep it from asking again
         return super().handle_request(req, conn)
@@ -272,8 +186,26 @@ class Worker(ThreadWorker):
         self.poller.unregister(client)
         self.enqueue_req(conn)
 
+    def _on_room(self, conn: Connection, client: Client) -> None:
+        if conn not in self._departing:  # cut off since the kernel told of it
+            return
+        try:
+            client.push()
+        except OSError:
+            self._cut_off(conn)
+        else:
+            if not client.unsent:
+                self.poller.unregister(client)
+                _, done = self._departing.pop(conn)
+                super().finish_request(conn, done)
+
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+        if conn.is_watched:
+            conn.sock.end_answer()
+        try:
+            return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+        except BlockingIOError:
+            return False
 
     def _serve(self, conn: Connection) -> None:
         if self._arriving.pop(conn, None) is not None:
@@ -281,7 +213,26 @@ class Worker(ThreadWorker):
                 conn.wake_at(1)
         if conn.is_watched:
             conn.mark, conn.walk, conn.is_invited, conn.data_ready = 1, Walk(), False, True
-        super().enqueue_req(conn)
+        if conn.is_brief and self._may_serve_here():
+            self._serve_here(conn)
+        else:
+            super().enqueue_req(conn)
+
+    def _may_serve_here(self) -> bool:
+        """Whether a refresh finds all that it asks for in memory, and the thread that accepts has time for it."""
+        from edi_auth.revocations import snapshot  # noqa: PLC0415 — not before the application is loaded
+
+        return not self._is_serving and snapshot.age() is not None and time.monotonic() < self._turn_ends
+
+    def _serve_here(self, conn: Connection) -> None:
+        self._turn_ends = min(self._turn_ends, time.monotonic() + TURN_SECONDS)
+        done: Future[Any] = Future()
+        self._is_serving = True
+        try:
+            done.set_result(self.handle(conn))
+            self.finish_request(conn, done)
+        finally:
+            self._is_serving = False
 
     def _let_go(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
@@ -299,9 +250,15 @@ class Worker(ThreadWorker):
                 conn.sock.send(answer, socket.MSG_DONTWAIT)
         conn.close(graceful=conn.has_begun)
 
+    def _cut_off(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        del self._departing[conn]
+        self.nr_conns -= 1
+        conn.close()
+
     def _drain(self, client: socket.socket) -> None:
         try:
-            is_over = not client.recv(FIRST_LOOK_BYTES)
+            is_over = not client.recv(FIRST_LOOK_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:

@@ -6,8 +6,9 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from config import worker
-from config.worker import MAX_CHUNKED_BYTES, MAX_LINGERING, Walk, Worker, missing
+from config import arriving
+from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
+from config.worker import MAX_LINGERING, Worker
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -80,11 +81,11 @@ def test_looks_at_each_chunk_once_however_it_arrives(monkeypatch):
     looks = []
 
     class Pattern:
-        def fullmatch(self, data, begin, end, size=worker.CHUNK_SIZE):
+        def fullmatch(self, data, begin, end, size=arriving.CHUNK_SIZE):
             looks.append(end - begin)
             return size.fullmatch(data, begin, end)
 
-    monkeypatch.setattr(worker, "CHUNK_SIZE", Pattern())
+    monkeypatch.setattr(arriving, "CHUNK_SIZE", Pattern())
     chunks, walk = 10_000, Walk()
     body = b"1\r\nx\r\n" * chunks
     assert missing(CHUNKED + body) == 1

@@ -13,7 +13,8 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from config.worker import ARRIVAL_SECONDS, MAX_HEAD_BYTES
+from config.connection import MAX_HEAD_BYTES
+from config.worker import ARRIVAL_SECONDS
 from tests.server.registry import free_port, send, until
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -25,7 +25,7 @@ from tests.postgres import cluster  # noqa: E402 — after the settings
 from tests.server import registry  # noqa: E402 — after the settings
 from tests.server.registry import Registry  # noqa: E402 — after the settings
 
-SLOW, SILENT, PIPELINING = 20, 20, 10
+SLOW, SILENT, GREEDY, PIPELINING = 20, 20, 10, 10
 # A worker has warmed up after a quarter of the time. What it may have gained at the end, in bytes and descriptors; of
 # the latter it has some dozens more or less as rude clients come and go.
 WARM = 0.25
@@ -53,8 +53,8 @@ async def load(made: Registry, server: "Popen[bytes]", *, connections: int, seco
     """Let all clients loose on `server`. Returns what they saw, and complaints."""
     tally, stop, complaints = Tally(), asyncio.Event(), []
     crowd = Crowd(made, tally, stop)
-    kinds = [(crowd.slow, SLOW), (crowd.silent, SILENT), (crowd.pipelining, PIPELINING)]
-    kinds.append((crowd.busy, connections - SLOW - SILENT - PIPELINING))
+    kinds = [(crowd.slow, SLOW), (crowd.silent, SILENT), (crowd.greedy, GREEDY), (crowd.pipelining, PIPELINING)]
+    kinds.append((crowd.busy, connections - sum(number for _, number in kinds)))
     clients = [asyncio.create_task(client()) for client, number in kinds for _ in range(number)]
 
     begun, warm, used = time.monotonic(), None, use(server)
@@ -123,7 +123,7 @@ def main() -> int:
     if "Traceback" in log:
         complaints.append(f"the log has a traceback:\n{log[log.index('Traceback') - 500 :][:3000]}")
     say(f"answers by status: {dict(tally.answers)}; slowest {tally.slowest:.1f} s")
-    say(f"clients that were slow, silent or half-open and let go: {tally.let_go}")
+    say(f"clients that were slow, silent, half-open or did not read and were let go: {tally.let_go}")
     say(f"errors: {dict(tally.errors) or 'none'} (CPU of the clients: {time.process_time() - begun:.0f} s)")
     for complaint in complaints:
         say(f"complaint: {complaint}")

@@ -84,6 +84,7 @@ def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
 
 
 PING = request("GET", "/auth/v1/ping")
+LARGE = request("GET", "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js")
 
 
 class Crowd:
@@ -112,6 +113,10 @@ class Crowd:
     async def silent(self) -> None:
         """Say nothing at all, or half of something, and stay; at last hang up without a word."""
         await self._rude(self._stay)
+
+    async def greedy(self) -> None:
+        """Ask for more than the kernel keeps, and read none of it."""
+        await self._rude(self._ask_and_stay)
 
     async def pipelining(self) -> None:
         """Send ten requests at once and count the answers. What comes after an announced end may be lost."""
@@ -206,8 +211,15 @@ class Crowd:
         if reply.status >= 500 and reply.status != 503:
             self.tally.errors[f"slow: status {reply.status}"] += 1
 
+    async def _ask_and_stay(self, connection: Connection) -> None:
+        await connection.send(LARGE * PIPELINED)
+        await self._wait()
+
     async def _stay(self, connection: Connection) -> None:
         await connection.send(self._random.choice([b"", PING[:1], PING[:20], PING[:-2]]))
+        await self._wait()
+
+    async def _wait(self) -> None:
         for _ in range(15):
             await asyncio.sleep(1)
             if self.stop.is_set():

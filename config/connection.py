@@ -1,0 +1,159 @@
+"""A connection to gunicorn's worker: nobody waits for a request to arrive, nor for an answer to be taken."""
+
+import errno
+import re
+import select
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.workers.gthread import TConn
+
+from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
+
+if TYPE_CHECKING:
+    from config.worker import Worker
+
+# No head is waited for that has become larger than this. Too large a body is refused by the application.
+MAX_HEAD_BYTES = 64 * 1024
+FIRST_LOOK_BYTES = 4096
+# How much of an answer is kept for a client, besides what the kernel keeps: more than the largest static file.
+MAX_UNSENT_BYTES = 4 * 1024 * 1024
+# How long a thread waits for a client that takes nothing of an answer larger than that.
+ROOM_SECONDS = 10
+
+# A refresh asks memory alone and waits for nothing. One that is not small could have an answer that is not.
+BRIEF = re.compile(rb"POST [^ ?]*/auth/v1/token/refresh[ ?]")
+MAX_BRIEF_BYTES = 8 * 1024
+
+EXPECTS_CONTINUE = re.compile(
+    rb"[^\r\n]* HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*?Expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE
+)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Client(socket.socket):
+    """The socket of a client. What it does not take of an answer at once is kept for it, up to `MAX_UNSENT_BYTES`."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+        self._unsent = bytearray()
+        self._has_begun = False
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes are left of an answer."""
+        return len(self._unsent)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Take the head of an answer, or what comes after it, with which the head is sent. Raises `OSError`."""
+        is_head, self._has_begun = not self._has_begun, True
+        self._unsent += data
+        if not is_head:
+            self.push()
+        while len(self._unsent) > MAX_UNSENT_BYTES:
+            self._wait_for_room()
+            self.push()
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Take `count` bytes of `file` from `offset` on. Returns how many there were. Raises `OSError`."""
+        file.seek(offset)
+        data = file.read(-1 if count is None else count)
+        self.sendall(data)
+        return len(data)
+
+    def push(self) -> None:
+        """Send what the client takes now. Raises `OSError` when it has gone."""
+        if self._unsent:
+            with suppress(BlockingIOError), memoryview(self._unsent) as rest:
+                sent = self.send(rest, socket.MSG_DONTWAIT)
+                rest.release()
+                del self._unsent[:sent]
+
+    def end_answer(self) -> None:
+        """Send what there is: nothing will follow. A client that has gone is noticed when its connection is used."""
+        self._has_begun = False
+        with suppress(OSError):
+            self.push()
+
+    def close(self) -> None:
+        """Hang up, whatever is left of an answer."""
+        self._unsent.clear()
+        super().close()
+
+    def setblocking(self, flag: bool) -> None:
+        """Change nothing: gunicorn says when to wait, and here nothing waits."""
+
+    def settimeout(self, value: float | None) -> None:
+        """Change nothing, likewise."""
+
+    def _wait_for_room(self) -> None:
+        poll = select.poll()
+        poll.register(self, select.POLLOUT)
+        if not poll.poll(ROOM_SECONDS * 1000):
+            raise ConnectionResetError(errno.ECONNRESET, "The client does not read.")
+
+
+class Connection(TConn):
+    """A connection that knows how much of its request has arrived."""
+
+    def __init__(self, worker: "Worker", *args: Any) -> None:
+        super().__init__(*args)
+        self.worker = worker
+        # What the kernel wakes us for, and whether the head, or anything at all, has arrived.
+        self.mark, self.has_head, self.has_begun = 1, False, False
+        self.walk, self.is_invited = Walk(), False
+        # Whether the request that has arrived is one of those that wait for nothing.
+        self.is_brief = False
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anything is known: not of TLS, nor of Unix sockets, which are of proxies, and those are not slow."""
+        return isinstance(self.sock, Client)
+
+    def missing(self) -> int:
+        """How many bytes are missing; none if the client has hung up or there is nothing to be known of it."""
+        self.is_brief = False
+        held = self.parser.unreader.buf.getvalue() if self.parser is not None else b""
+        try:
+            seen = self._look(FIRST_LOOK_BYTES)
+            if len(seen) == FIRST_LOOK_BYTES:
+                seen = self._look(MAX_HEAD_BYTES + MAX_CHUNKED_BYTES)
+        except BlockingIOError:
+            seen = b""
+        except OSError:
+            return 0
+        else:
+            if len(seen) < self.mark:
+                return 0
+        data = held + seen if held else seen
+        number = missing(data, self.walk)
+        self.mark = len(seen) + number
+        if number:
+            self.has_begun, self.has_head = bool(data), b"\r\n\r\n" in data
+            if self.has_head and not self.is_invited:
+                self._invite(data)
+        else:
+            self.is_brief = len(data) <= MAX_BRIEF_BYTES and BRIEF.match(data) is not None
+        return number
+
+    def wake_at(self, number: int) -> None:
+        """Have the connection count as readable once so many bytes are there."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, number)
+
+    def close(self, graceful: bool = False) -> None:
+        """Hang up, after the client has if `graceful`."""
+        if graceful:
+            self.worker.linger(self.sock)
+        else:
+            super().close()
+
+    def _invite(self, data: bytes) -> None:
+        """Ask for the body if the client waits for that (RFC 9110, section 10.1.1)."""
+        self.is_invited = True
+        if EXPECTS_CONTINUE.match(data):
+            with suppress(OSError):
+                self.sock.send(CONTINUE, socket.MSG_DONTWAIT)
+
+    def _look(self, size: int) -> bytes:
+        return bytes(self.sock.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT))

@@ -1,0 +1,156 @@
+"""What is kept of an answer for a client; what comes of it on the wire is in `tests/faults/test_slow_readers.py`."""
+
+import io
+import selectors
+import socket
+from concurrent.futures import Future
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from config import connection
+from config.connection import MAX_BRIEF_BYTES, MAX_UNSENT_BYTES, Client, Connection
+from config.worker import MAX_UNTAKEN_BYTES, Worker
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+REFRESH = b"POST /auth/v1/token/refresh HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def pair():
+    """The server's end of a connection, and the client's."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    with closing(theirs), closing(Client(ours)) as client:
+        yield client, theirs
+
+
+def received(theirs):
+    """All that has arrived."""
+    pieces = []
+    try:
+        while piece := theirs.recv(65536):
+            pieces.append(piece)
+    except BlockingIOError:
+        pass
+    return b"".join(pieces)
+
+
+def test_sends_the_head_with_what_comes_after_it(pair):
+    client, theirs = pair
+    client.sendall(HEAD)
+    assert received(theirs) == b""
+    client.sendall(b"body")
+    assert received(theirs) == HEAD + b"body"
+    client.sendall(b"more")
+    assert received(theirs) == b"more"
+
+
+def test_sends_a_head_alone_at_the_end_of_the_answer(pair):
+    client, theirs = pair
+    for _ in range(2):
+        client.sendall(HEAD)
+        assert client.unsent
+        client.end_answer()
+        assert received(theirs) == HEAD
+        assert not client.unsent
+
+
+def test_keeps_what_the_client_does_not_take(pair):
+    client, theirs = pair
+    body = bytes(range(256)) * 8192
+    client.sendall(HEAD)
+    client.sendall(body)
+    client.end_answer()
+    assert client.unsent
+    taken = b""
+    while client.unsent:
+        taken += received(theirs)
+        client.push()
+    assert taken + received(theirs) == HEAD + body
+
+
+def test_gives_up_on_a_client_that_takes_nothing_of_too_much(pair, monkeypatch):
+    client, _ = pair
+    monkeypatch.setattr(connection, "ROOM_SECONDS", 0.01)
+    client.sendall(HEAD)
+    with pytest.raises(ConnectionResetError, match="does not read"):
+        client.sendall(bytes(2 * MAX_UNSENT_BYTES))
+
+
+def test_sends_the_part_of_a_file_that_is_asked_for(pair):
+    client, theirs = pair
+    client.sendall(HEAD)
+    assert client.sendfile(io.BytesIO(b"0123456789"), offset=2, count=3) == 3
+    assert client.sendfile(io.BytesIO(b"0123456789"), offset=8) == 2
+    assert received(theirs) == HEAD + b"23489"
+
+
+def test_tells_of_a_client_that_has_gone_only_while_an_answer_is_sent(pair):
+    client, theirs = pair
+    theirs.close()
+    client.sendall(HEAD)
+    with pytest.raises(BrokenPipeError):
+        client.sendall(b"body")
+    client.end_answer()
+
+
+def test_keeps_nothing_for_a_client_that_it_has_left(pair):
+    client, _ = pair
+    client.sendall(HEAD)
+    client.close()
+    assert client.unsent == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "is_brief"),
+    [
+        (REFRESH, True),
+        (REFRESH.replace(b"/auth", b"/registry/auth"), True),
+        (REFRESH.replace(b"refresh ", b"refresh?a=/b "), True),
+        (REFRESH.replace(b"POST", b"GET"), False),
+        (REFRESH.replace(b"refresh", b"refreshed"), False),
+        (REFRESH.replace(b"/auth", b"/_/token?name=/auth"), False),
+        (b"GET / HTTP/1.1\r\nX: POST /auth/v1/token/refresh \r\n\r\n", False),
+        (REFRESH[:-2] + b"X: %s\r\n\r\n" % (b"x" * MAX_BRIEF_BYTES), False),
+        (REFRESH[:-2], False),
+    ],
+    ids=["refresh", "prefix", "query", "method", "path", "in a query", "in a header", "large", "not whole"],
+)
+def test_knows_the_requests_that_wait_for_nothing(pair, data, is_brief):
+    client, theirs = pair
+    conn = Connection(None, SimpleNamespace(), client, "", "")
+    theirs.send(data)
+    conn.missing()
+    assert conn.is_brief is is_brief
+
+
+def test_cuts_off_who_has_taken_longest_when_too_much_is_kept():
+    worker = Worker.__new__(Worker)
+    worker._departing, worker.poller, worker.nr_conns = {}, selectors.DefaultSelector(), 7
+    pairs, conns = [socket.socketpair() for _ in range(7)], []
+    for ours, theirs in pairs:
+        theirs.setblocking(False)
+        client = Client(ours)
+        client.sendall(bytes(MAX_UNTAKEN_BYTES // 5))
+        conns.append(Connection(worker, SimpleNamespace(), client, "", ""))
+        worker.finish_request(conns[-1], Future())
+    first = conns[0]
+    assert len(worker._departing) == len(worker.poller.get_map()) == worker.nr_conns == 5
+    assert [is_closed(theirs) for _, theirs in pairs] == [True, True] + [False] * 5
+    worker._on_room(first, first.sock)  # what the kernel told of it a moment before
+    assert worker.nr_conns == 5
+    for conn in list(worker._departing):
+        conn.close()
+    for _, theirs in pairs:
+        theirs.close()
+    worker.poller.close()
+
+
+def is_closed(theirs):
+    """Whether the server has hung up."""
+    try:
+        return theirs.recv(1) == b""
+    except BlockingIOError:
+        return False
