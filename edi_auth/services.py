@@ -36,7 +36,6 @@ from tokens.core.models import Recorded, State, digest, is_opaque, is_same, prev
 from tokens.core.operations import counters
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
-from tokens.core.times import later
 
 EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged", series="registry_exchanges")
 REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed", series="registry_refreshes")
@@ -327,8 +326,7 @@ def mint_key(
     `AlreadyExists` when the owner has a key of that name, `Invalid` for what makes no sense.
     """
     now = now or timezone.now()
-    if expires_at is None and settings.API_KEY_DEFAULT_LIFETIME is not None:
-        expires_at = later(now, settings.API_KEY_DEFAULT_LIFETIME)
+    expires_at = lifecycle.effective_expiry(expires_at, setting="API_KEY", field="valid-to", now=now)
     _check_order(starts_at, expires_at)
     secret = fresh_key()
     key = ApiKey(
@@ -339,7 +337,7 @@ def mint_key(
         group=group,
         is_active=is_active,
         starts_at=starts_at,
-        expires_at=_check_lifetime(expires_at, now=now),
+        expires_at=expires_at,
         allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
@@ -382,7 +380,7 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     if isinstance(row, ApiKey):
         _check_order(changes.get("starts_at", row.starts_at), changes.get("expires_at", row.expires_at))
         if "expires_at" in changes:
-            _check_lifetime(changes["expires_at"], now=now)
+            lifecycle.check_lifetime(changes["expires_at"], setting="API_KEY", field="valid-to", now=now)
     if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
         raise Invalid("email", "A Google profile needs an e-mail address.")
     _change(row, action, {name: changes[name] for name in sorted(changes.keys() & fields)}, actor=actor, now=now)
@@ -504,10 +502,6 @@ def _change(
 def _check_order(starts_at: datetime | None, expires_at: datetime | None) -> None:
     if starts_at and expires_at and expires_at <= starts_at:
         raise Invalid("valid-to", "The key would end before it begins.")
-
-
-def _check_lifetime(expires_at: datetime | None, *, now: datetime) -> datetime | None:
-    return lifecycle.check_lifetime(expires_at, settings.API_KEY_MAX_LIFETIME, field="valid-to", now=now)
 
 
 def _get(model: type[T], edi_id: str) -> T:

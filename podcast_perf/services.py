@@ -220,15 +220,13 @@ def add_publisher(
     """
     now = now or timezone.now()
     key = raw_key or fresh_key()
-    if expires_at is None and settings.PUBLISHER_DEFAULT_LIFETIME is not None:
-        expires_at = later(now, settings.PUBLISHER_DEFAULT_LIFETIME)
     publisher = Publisher(
         name=name,
         key_hash=digest(key),
         preview=preview_of(key),
         is_active=is_active,
         starts_at=starts_at,
-        expires_at=_allowed(expires_at, now=now),
+        expires_at=lifecycle.effective_expiry(expires_at, setting="PUBLISHER", field="expires_at", now=now),
         allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
@@ -243,7 +241,7 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
     """
     now = now or timezone.now()
     if "expires_at" in changes:
-        _allowed(changes["expires_at"], now=now)
+        lifecycle.check_lifetime(changes["expires_at"], setting="PUBLISHER", field="expires_at", now=now)
     return lifecycle.change(
         Publisher.objects.filter(pk=publisher.pk),
         Action.UPDATE_PUBLISHER,
@@ -341,10 +339,6 @@ def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
 def fresh_key() -> str:
     """A new X-PUB-KEY."""
     return secrets.token_urlsafe(20)
-
-
-def _allowed(expires_at: datetime | None, *, now: datetime) -> datetime | None:
-    return lifecycle.check_lifetime(expires_at, settings.PUBLISHER_MAX_LIFETIME, field="expires_at", now=now)
 
 
 def base36(number: int) -> str:
