@@ -364,10 +364,7 @@ def rotate_key(
 
 def revoke_key(key: ApiKey, *, actor: Actor, reason: str = "", now: datetime | None = None) -> ApiKey:
     """End an API key for good. Revoking it again changes nothing."""
-    rows, now = ApiKey.objects.filter(pk=key.pk), now or timezone.now()
-    return lifecycle.revoke(
-        rows, Action.REVOKE_KEY, actor=actor, missing="The API key is gone.", reason=reason, now=now
-    )
+    return lifecycle.revoke_row(key, Action.REVOKE_KEY, actor=actor, reason=reason, now=now)
 
 
 def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None = None, **changes: Any) -> None:
@@ -477,14 +474,6 @@ def _principal(edi_id: str) -> Profile | Group | None:
     return Profile.objects.filter(edi_id=edi_id).first() or Group.objects.filter(edi_id=edi_id).first()
 
 
-def _revoke_key(row: ApiKey, actor: Actor, reason: str) -> None:
-    revoke_key(row, actor=actor, reason=reason)
-
-
-def _end_tokens(row: Profile | Group, actor: Actor, reason: str) -> None:
-    end_tokens(row, actor=actor, reason=reason)
-
-
 def _change(
     row: Profile | Group | ApiKey,
     action: Action,
@@ -519,7 +508,7 @@ KINDS = (
         looks_like=is_opaque,
         verify=verify_key,
         find=find_key,
-        revoke=_revoke_key,
+        revoke=revoke_key,
         model=ApiKey,
     ),
     kinds.Kind(
@@ -528,7 +517,7 @@ KINDS = (
         looks_like=lambda raw: "hd" in unverified_claims(raw),
         verify=verify_edi,
         find=find_edi,
-        revoke=_end_tokens,
+        revoke=end_tokens,
         public_keys=lambda: [{**jwk_of(key.verifying), "alg": "ES256"} for key in ring().keys],
     ),
     kinds.Kind(
@@ -537,7 +526,7 @@ KINDS = (
         looks_like=pasta.looks_like,
         verify=verify_pasta,
         find=find_pasta,
-        revoke=_end_tokens,
+        revoke=end_tokens,
         public_keys=lambda: [jwk_of(key) for key in pasta.keys().verifying],
     ),
 )

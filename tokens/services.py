@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import CharField, Q, QuerySet
@@ -12,7 +13,6 @@ from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
-from tokens.core.models import Credential
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, Slot
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 from tokens.models import ISSUER, NamedToken
@@ -179,12 +179,6 @@ def note_use(token: NamedToken, *, is_previous: bool) -> None:
     lifecycle.note_use(token, is_previous=is_previous, now=timezone.now())
 
 
-def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
-    """End this very token; one that was revoked before stays as it is."""
-    rows = NamedToken.objects.filter(pk=row.pk)
-    lifecycle.revoke(rows, Action.REVOKE, actor=actor, missing="It is gone.", reason=reason, now=timezone.now())
-
-
 def _named(name: str | Slot) -> QuerySet[NamedToken]:
     return NamedToken.objects.filter(name=name, revoked_at__isnull=True)
 
@@ -214,6 +208,6 @@ KIND = kinds.Kind(
     looks_like=lambda raw: unverified_claims(raw).get("iss") == ISSUER,
     verify=verify,
     find=find,
-    revoke=revoke_row,
+    revoke=partial(lifecycle.revoke_row, action=Action.REVOKE),
     model=NamedToken,
 )

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, InternalError, OperationalError, connection, models, transaction
+from django.utils import timezone
 
 from tokens.core import audit
 from tokens.core.audit import Action, Actor
@@ -94,6 +95,17 @@ def revoke(
             _save(row, now=now)
             audit.record(action, row, actor=actor, before=before, reason=reason, now=now)
     return row
+
+
+def revoke_row(row: Ended, action: Action, *, actor: Actor, reason: str = "", now: datetime | None = None) -> Ended:
+    """End this very credential, whatever else has its name by now. With an `action` given, this is a `Kind.revoke`.
+
+    One that was revoked before stays as it is. Raises `NotFound`.
+    """
+    rows: models.QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
+    missing = f"The {row._meta.verbose_name} is gone."
+    ended: Ended = revoke(rows, action, actor=actor, missing=missing, reason=reason, now=now or timezone.now())
+    return ended
 
 
 def rotate(
