@@ -1,7 +1,6 @@
 """Reading settings from the environment: one function per sort of value, each refusing what makes no sense."""
 
 import io
-import ipaddress
 import os
 import re
 import sys
@@ -14,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from tokens.core.addresses import is_network
 
 REMARK = re.compile(r"""(?m)^((?:export )?\w+=(?:'[^'\n]*'|"[^"\n]*"|[^'"\n].*?|))[ \t]+#.*$""")
 HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9a-fA-F:.]+\]")
@@ -102,11 +103,8 @@ def hosts(name: str, default: str) -> list[str]:
 def networks(name: str, default: str = "") -> list[str]:
     """The comma-separated addresses and CIDR ranges of `name`; raises `ImproperlyConfigured` for anything else."""
     values = texts(name, default)
-    for value in values:
-        try:
-            ipaddress.ip_network(value)
-        except ValueError:
-            raise ImproperlyConfigured(f"{name} must be addresses or networks, such as 192.0.2.0/24.") from None
+    if not all(map(is_network, values)):
+        raise ImproperlyConfigured(f"{name} must be addresses or networks, such as 192.0.2.0/24.")
     return values
 
 

@@ -21,6 +21,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from config import process
+from tokens.core.addresses import is_within
 
 BACKLOG = 2048
 # Line, headers and all of a request.
@@ -39,9 +40,8 @@ class Application:
 
     def __init__(self) -> None:
         from config import wsgi  # noqa: PLC0415 — in the workers
-        from tokens.core import http  # noqa: PLC0415 — likewise
 
-        self.wsgi, self.http = wsgi, http
+        self.wsgi = wsgi
         # Those whose `X-Forwarded-Proto` counts, the same as for gunicorn.
         self.proxies = settings.TRUSTED_PROXIES or ("127.0.0.1", "::1")
         self.inherited = frozenset(os.environ)
@@ -49,15 +49,11 @@ class Application:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """One request (PEP 3333)."""
         environ = {name: value for name, value in environ.items() if name not in self.inherited}
-        is_https = environ.get("HTTP_X_FORWARDED_PROTO") == "https" and self.is_proxy(environ["REMOTE_ADDR"])
+        is_https = environ.get("HTTP_X_FORWARDED_PROTO") == "https" and is_within(environ["REMOTE_ADDR"], self.proxies)
         environ["wsgi.url_scheme"] = "https" if is_https else "http"
         if environ.get("CONTENT_LENGTH") and not self.wsgi.is_site_path(environ["PATH_INFO"]):
             self.wsgi.read_body(environ)
         return self.wsgi.application(environ, start_response)
-
-    def is_proxy(self, raw: str) -> bool:
-        """Whether the peer at the address `raw` is one of `proxies`."""
-        return self.http.is_within(self.http.parsed_address(raw), self.proxies)
 
 
 def load(_target: str) -> Application:

@@ -10,8 +10,9 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from config.csp import POLICY
+from tokens.core.addresses import is_within
 from tokens.core.errors import OUTAGES
-from tokens.core.http import client_address, is_within, parsed_address
+from tokens.core.http import client_address
 from tokens.core.operations import exposition, health
 
 RETRY_SECONDS = "2"
@@ -56,7 +57,7 @@ def may_see_metrics(request: HttpRequest) -> bool:
     is_forwarded = "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META
     if address is None or (is_forwarded and address == request.META.get("REMOTE_ADDR")):
         return False
-    return is_within(parsed_address(address), settings.METRICS_ALLOWED_NETWORKS)
+    return is_within(address, settings.METRICS_ALLOWED_NETWORKS)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

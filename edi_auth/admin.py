@@ -15,18 +15,7 @@ from edi_auth.models import ApiKey, Group, Principal, Profile
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.listing import moment
 from tokens.core.admin.registry import RegistryAdmin
-from tokens.core.admin.verbs import (
-    END_TOKENS,
-    EXTEND,
-    LOCK,
-    REVOKE,
-    ROTATE,
-    SWITCH_OFF,
-    SWITCH_ON,
-    UNLOCK,
-    Verb,
-    operator,
-)
+from tokens.core.admin.verbs import END_TOKENS, LOCK, ROTATABLE_VERBS, UNLOCK, Verb, operator
 from tokens.core.models import Range
 
 
@@ -163,7 +152,7 @@ class ApiKeyAdmin(CredentialAdmin):
     """API keys."""
 
     add_words = "Mint an API key"
-    verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
+    verbs = ROTATABLE_VERBS
     list_display = (
         *("name", "shown_state", "shown_key", "shown_owner", "shown_created", "shown_expiry", "shown_use"),
         "shown_count",

@@ -36,7 +36,6 @@ from tokens.core.models import Recorded, State, digest, is_opaque, is_same, prev
 from tokens.core.operations import counters
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
-from tokens.core.times import later
 
 EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged", series="registry_exchanges")
 REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed", series="registry_refreshes")
@@ -327,8 +326,7 @@ def mint_key(
     `AlreadyExists` when the owner has a key of that name, `Invalid` for what makes no sense.
     """
     now = now or timezone.now()
-    if expires_at is None and settings.API_KEY_DEFAULT_LIFETIME is not None:
-        expires_at = later(now, settings.API_KEY_DEFAULT_LIFETIME)
+    expires_at = lifecycle.effective_expiry(expires_at, setting="API_KEY", field="valid-to", now=now)
     _check_order(starts_at, expires_at)
     secret = fresh_key()
     key = ApiKey(
@@ -339,7 +337,7 @@ def mint_key(
         group=group,
         is_active=is_active,
         starts_at=starts_at,
-        expires_at=_check_lifetime(expires_at, now=now),
+        expires_at=expires_at,
         allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
@@ -366,10 +364,7 @@ def rotate_key(
 
 def revoke_key(key: ApiKey, *, actor: Actor, reason: str = "", now: datetime | None = None) -> ApiKey:
     """End an API key for good. Revoking it again changes nothing."""
-    rows, now = ApiKey.objects.filter(pk=key.pk), now or timezone.now()
-    return lifecycle.revoke(
-        rows, Action.REVOKE_KEY, actor=actor, missing="The API key is gone.", reason=reason, now=now
-    )
+    return lifecycle.revoke_row(key, Action.REVOKE_KEY, actor=actor, reason=reason, now=now)
 
 
 def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None = None, **changes: Any) -> None:
@@ -382,7 +377,7 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     if isinstance(row, ApiKey):
         _check_order(changes.get("starts_at", row.starts_at), changes.get("expires_at", row.expires_at))
         if "expires_at" in changes:
-            _check_lifetime(changes["expires_at"], now=now)
+            lifecycle.check_lifetime(changes["expires_at"], setting="API_KEY", field="valid-to", now=now)
     if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
         raise Invalid("email", "A Google profile needs an e-mail address.")
     _change(row, action, {name: changes[name] for name in sorted(changes.keys() & fields)}, actor=actor, now=now)
@@ -479,14 +474,6 @@ def _principal(edi_id: str) -> Profile | Group | None:
     return Profile.objects.filter(edi_id=edi_id).first() or Group.objects.filter(edi_id=edi_id).first()
 
 
-def _revoke_key(row: ApiKey, actor: Actor, reason: str) -> None:
-    revoke_key(row, actor=actor, reason=reason)
-
-
-def _end_tokens(row: Profile | Group, actor: Actor, reason: str) -> None:
-    end_tokens(row, actor=actor, reason=reason)
-
-
 def _change(
     row: Profile | Group | ApiKey,
     action: Action,
@@ -506,10 +493,6 @@ def _check_order(starts_at: datetime | None, expires_at: datetime | None) -> Non
         raise Invalid("valid-to", "The key would end before it begins.")
 
 
-def _check_lifetime(expires_at: datetime | None, *, now: datetime) -> datetime | None:
-    return lifecycle.check_lifetime(expires_at, settings.API_KEY_MAX_LIFETIME, field="valid-to", now=now)
-
-
 def _get(model: type[T], edi_id: str) -> T:
     # PostgreSQL refuses to look a NUL up.
     row = None if "\0" in edi_id else model._default_manager.filter(edi_id=edi_id).first()
@@ -525,7 +508,7 @@ KINDS = (
         looks_like=is_opaque,
         verify=verify_key,
         find=find_key,
-        revoke=_revoke_key,
+        revoke=revoke_key,
         model=ApiKey,
     ),
     kinds.Kind(
@@ -534,7 +517,7 @@ KINDS = (
         looks_like=lambda raw: "hd" in unverified_claims(raw),
         verify=verify_edi,
         find=find_edi,
-        revoke=_end_tokens,
+        revoke=end_tokens,
         public_keys=lambda: [{**jwk_of(key.verifying), "alg": "ES256"} for key in ring().keys],
     ),
     kinds.Kind(
@@ -543,7 +526,7 @@ KINDS = (
         looks_like=pasta.looks_like,
         verify=verify_pasta,
         find=find_pasta,
-        revoke=_end_tokens,
+        revoke=end_tokens,
         public_keys=lambda: [jwk_of(key) for key in pasta.keys().verifying],
     ),
 )

@@ -15,7 +15,7 @@ from podcast_perf import services
 from podcast_perf.models import PerformanceToken, Publisher
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.overview import register_warning
-from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb, operator
+from tokens.core.admin.verbs import ROTATABLE_VERBS, Verb, operator
 
 
 class PublisherForm(forms.ModelForm):
@@ -40,7 +40,7 @@ class PublisherAdmin(CredentialAdmin):
     form = PublisherForm
     add_words = "Add a publisher"
     icon = "campaign"
-    verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
+    verbs = ROTATABLE_VERBS
     list_display = (
         *("name", "shown_state", "shown_key", "shown_created", "shown_expiry", "shown_use"),
         "shown_count",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
 from tokens.core.locks import only_one
-from tokens.core.models import AuditEvent, Credential, digest, is_opaque, is_same, preview_of
+from tokens.core.models import AuditEvent, digest, is_opaque, is_same, preview_of
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 from tokens.core.times import later
@@ -220,15 +221,13 @@ def add_publisher(
     """
     now = now or timezone.now()
     key = raw_key or fresh_key()
-    if expires_at is None and settings.PUBLISHER_DEFAULT_LIFETIME is not None:
-        expires_at = later(now, settings.PUBLISHER_DEFAULT_LIFETIME)
     publisher = Publisher(
         name=name,
         key_hash=digest(key),
         preview=preview_of(key),
         is_active=is_active,
         starts_at=starts_at,
-        expires_at=_allowed(expires_at, now=now),
+        expires_at=lifecycle.effective_expiry(expires_at, setting="PUBLISHER", field="expires_at", now=now),
         allowed_networks=[] if allowed_networks is None else allowed_networks,
         created_at=now,
     )
@@ -243,7 +242,7 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
     """
     now = now or timezone.now()
     if "expires_at" in changes:
-        _allowed(changes["expires_at"], now=now)
+        lifecycle.check_lifetime(changes["expires_at"], setting="PUBLISHER", field="expires_at", now=now)
     return lifecycle.change(
         Publisher.objects.filter(pk=publisher.pk),
         Action.UPDATE_PUBLISHER,
@@ -331,20 +330,9 @@ def verify_publisher(raw: str, now: datetime) -> Description:
     return Description(Publisher.kind, "X-PUB-KEY", claims, row=publisher, is_previous=is_previous)
 
 
-def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
-    """End this very token or publisher; one that was revoked before stays as it is."""
-    action = Action.REVOKE if isinstance(row, PerformanceToken) else Action.REVOKE_PUBLISHER
-    rows = type(row).objects.filter(pk=row.pk)
-    lifecycle.revoke(rows, action, actor=actor, missing="It is gone.", reason=reason, now=timezone.now())
-
-
 def fresh_key() -> str:
     """A new X-PUB-KEY."""
     return secrets.token_urlsafe(20)
-
-
-def _allowed(expires_at: datetime | None, *, now: datetime) -> datetime | None:
-    return lifecycle.check_lifetime(expires_at, settings.PUBLISHER_MAX_LIFETIME, field="expires_at", now=now)
 
 
 def base36(number: int) -> str:
@@ -363,7 +351,7 @@ KINDS = (
         looks_like=lambda raw: "s" in unverified_claims(raw),
         verify=verify,
         find=find,
-        revoke=revoke_row,
+        revoke=partial(lifecycle.revoke_row, action=Action.REVOKE),
         model=PerformanceToken,
         notifies=False,  # they live for hours
     ),
@@ -373,7 +361,7 @@ KINDS = (
         looks_like=is_opaque,
         verify=verify_publisher,
         find=find_publisher,
-        revoke=revoke_row,
+        revoke=partial(lifecycle.revoke_row, action=Action.REVOKE_PUBLISHER),
         model=Publisher,
     ),
 )

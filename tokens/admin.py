@@ -26,7 +26,7 @@ from tokens.core.admin.forms import ReasonForm
 from tokens.core.admin.listing import moment
 from tokens.core.admin.notices import NoticeAdmin
 from tokens.core.admin.registry import adding
-from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, SWITCH_OFF, SWITCH_ON, Verb, operator
+from tokens.core.admin.verbs import ROTATABLE_VERBS, Verb, operator
 from tokens.models import AuditEvent, NamedToken, Notice, Operator, OperatorPolicy
 
 admin.site.register(AuditEvent, AuditEventAdmin)
@@ -40,7 +40,7 @@ class NamedTokenAdmin(CredentialAdmin):
 
     add_words = "Mint a named token"
     icon = "badge"
-    verbs = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
+    verbs = ROTATABLE_VERBS
     list_display = ("name", "shown_state", "shown_writing", "shown_created", "shown_expiry", "shown_use", "shown_count")
     search_fields = ("name",)
     search_help_text = "Begins with: name"

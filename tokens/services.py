@@ -2,9 +2,9 @@
 
 import uuid
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.db.models import CharField, Q, QuerySet
 from django.utils import timezone
 
@@ -13,10 +13,8 @@ from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
-from tokens.core.models import Credential
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, Slot
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
-from tokens.core.times import later
 from tokens.models import ISSUER, NamedToken
 
 UPDATABLE = {"expires_at", "is_active", "can_write", "allowed_networks"}
@@ -53,11 +51,9 @@ def mint(
     `AlreadyExists`, `Invalid` and `NotConfigured`; either way nothing is stored.
     """
     now = now or timezone.now()
-    if expires_at is None and settings.NAMED_TOKEN_DEFAULT_LIFETIME is not None:
-        expires_at = later(now, settings.NAMED_TOKEN_DEFAULT_LIFETIME)
     token = NamedToken(
         name=name,
-        expires_at=_allowed(expires_at, now=now),
+        expires_at=lifecycle.effective_expiry(expires_at, setting="NAMED_TOKEN", field="expiration_date", now=now),
         is_active=is_active,
         can_write=can_write,
         allowed_networks=[] if allowed_networks is None else allowed_networks,
@@ -76,7 +72,7 @@ def update(name: str, *, actor: Actor, now: datetime | None = None, **changes: A
     """
     now = now or timezone.now()
     if "expires_at" in changes:
-        _allowed(changes["expires_at"], now=now)
+        lifecycle.check_lifetime(changes["expires_at"], setting="NAMED_TOKEN", field="expiration_date", now=now)
     changes = {field: changes[field] for field in sorted(changes.keys() & UPDATABLE)}
     return lifecycle.change(_named(name), Action.UPDATE, changes, actor=actor, missing=_unknown(name), now=now)
 
@@ -183,12 +179,6 @@ def note_use(token: NamedToken, *, is_previous: bool) -> None:
     lifecycle.note_use(token, is_previous=is_previous, now=timezone.now())
 
 
-def revoke_row(row: Credential, actor: Actor, reason: str) -> None:
-    """End this very token; one that was revoked before stays as it is."""
-    rows = NamedToken.objects.filter(pk=row.pk)
-    lifecycle.revoke(rows, Action.REVOKE, actor=actor, missing="It is gone.", reason=reason, now=timezone.now())
-
-
 def _named(name: str | Slot) -> QuerySet[NamedToken]:
     return NamedToken.objects.filter(name=name, revoked_at__isnull=True)
 
@@ -199,11 +189,6 @@ PRESENTED = Prepared(lambda: NamedToken.objects.filter(NamedToken.presented(FING
 
 def _unknown(name: str) -> str:
     return f"There is no token named {name!r}."
-
-
-def _allowed(expires_at: datetime | None, *, now: datetime) -> datetime | None:
-    maximum = settings.NAMED_TOKEN_MAX_LIFETIME
-    return lifecycle.check_lifetime(expires_at, maximum, field="expiration_date", now=now)
 
 
 def _read(raw: str) -> tuple[str, int]:
@@ -223,6 +208,6 @@ KIND = kinds.Kind(
     looks_like=lambda raw: unverified_claims(raw).get("iss") == ISSUER,
     verify=verify,
     find=find,
-    revoke=revoke_row,
+    revoke=partial(lifecycle.revoke_row, action=Action.REVOKE),
     model=NamedToken,
 )

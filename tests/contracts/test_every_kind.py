@@ -140,7 +140,7 @@ def test_finds_nothing_for_what_is_unknown(kind, snapshot):
 @every_kind
 def test_can_be_ended_by_whoever_finds_it(kind, snapshot, actor):
     raw, _ = SPECIMENS[kind.name].make(State.ACTIVE, snapshot)
-    kind.revoke(kind.find(raw), actor, "found in a repository")
+    kind.revoke(kind.find(raw), actor=actor, reason="found in a repository")
     snapshot.renew()
     assert kinds.verify(raw, now=timezone.now()) is None
     assert AuditEvent.objects.get().reason == "found in a repository"
@@ -149,7 +149,7 @@ def test_can_be_ended_by_whoever_finds_it(kind, snapshot, actor):
 @states_of(STORED)
 def test_ends_it_whatever_state_it_was_in(kind, state, snapshot, actor):
     raw, row = SPECIMENS[kind.name].make(state, snapshot)
-    kind.revoke(row, actor, "")
+    kind.revoke(row, actor=actor, reason="")
     assert kind.find(raw).state == State.REVOKED
     with pytest.raises((InvalidCredential, Forbidden)):
         kind.verify(raw, timezone.now())
@@ -158,17 +158,17 @@ def test_ends_it_whatever_state_it_was_in(kind, state, snapshot, actor):
 @every_stored_kind
 def test_ends_no_other(kind, snapshot, actor):
     (raw, other), (_, row) = (SPECIMENS[kind.name].make(State.ACTIVE, snapshot) for _ in range(2))
-    kind.revoke(row, actor, "")
+    kind.revoke(row, actor=actor, reason="")
     assert kind.verify(raw, timezone.now()).row == other
 
 
 @every_stored_kind
 def test_changes_nothing_when_it_ends_it_again(kind, snapshot, actor):
     raw, row = SPECIMENS[kind.name].make(State.ACTIVE, snapshot)
-    kind.revoke(row, actor, "found in a repository")
+    kind.revoke(row, actor=actor, reason="found in a repository")
     first = kind.model.objects.values().get()
-    kind.revoke(kind.find(raw), actor, "again")
-    kind.revoke(row, actor, "and again")
+    kind.revoke(kind.find(raw), actor=actor, reason="again")
+    kind.revoke(row, actor=actor, reason="and again")
     assert kind.model.objects.values().get() == first
 
 
@@ -176,7 +176,7 @@ def test_changes_nothing_when_it_ends_it_again(kind, snapshot, actor):
 def test_writes_one_event_when_it_ends_it(kind, snapshot, actor):
     _, row = SPECIMENS[kind.name].make(State.ACTIVE, snapshot)
     for reason in ("found in a repository", "again"):
-        kind.revoke(row, actor, reason)
+        kind.revoke(row, actor=actor, reason=reason)
     event = AuditEvent.objects.get()
     assert (event.kind, event.object_id, event.object_label) == (kind.name, str(row.pk), str(row)[:300])
     assert event.action.split(":")[1:] == [kind.name, "revoke"]
@@ -188,7 +188,7 @@ def test_writes_one_event_when_it_ends_it(kind, snapshot, actor):
 @every_stored_kind
 def test_keeps_nothing_that_could_be_presented(kind, snapshot, actor):
     raw, row = SPECIMENS[kind.name].make(State.ACTIVE, snapshot)
-    kind.revoke(row, actor, "")
+    kind.revoke(row, actor=actor, reason="")
     dump = str([*kind.model.objects.values(), *AuditEvent.objects.values()])
     assert str(row.pk) in dump
     assert raw not in dump

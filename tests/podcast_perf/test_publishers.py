@@ -17,6 +17,7 @@ from tokens.models import AuditEvent
 pytestmark = pytest.mark.django_db
 
 NOW = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
+KIND = kinds.get("publisher")
 
 
 def opens(api, key):
@@ -123,7 +124,7 @@ def test_refuses_to_rename_to_a_taken_name(actor):
 
 def test_ends_one_for_good(api, actor):
     publisher = PublisherFactory()
-    services.revoke_row(publisher, actor, "left us")
+    KIND.revoke(publisher, actor=actor, reason="left us")
     assert not opens(api, secret_of(publisher))
     services.update_publisher(publisher, actor=actor, is_active=True, expires_at=None)
     assert not opens(api, secret_of(publisher))
@@ -131,7 +132,7 @@ def test_ends_one_for_good(api, actor):
 
 def test_leaves_one_that_was_ended_as_it_is(actor):
     publisher = PublisherFactory(revoked_at=NOW)
-    services.revoke_row(publisher, actor, "again")
+    KIND.revoke(publisher, actor=actor, reason="again")
     publisher.refresh_from_db()
     assert publisher.revoked_at == NOW
     assert not AuditEvent.objects.exists()
@@ -140,7 +141,7 @@ def test_leaves_one_that_was_ended_as_it_is(actor):
 def test_records_what_was_done_to_one(actor):
     publisher, key = services.add_publisher("Feeds", actor=actor)
     services.update_publisher(publisher, actor=actor, is_active=False)
-    services.revoke_row(publisher, actor, "left us")
+    KIND.revoke(publisher, actor=actor, reason="left us")
     added, updated, revoked = AuditEvent.objects.order_by("id")
     assert [event.action for event in (added, updated, revoked)] == [
         f"podcast_perf:publisher:{verb}" for verb in ("add", "update", "revoke")
@@ -162,7 +163,7 @@ def test_records_no_update_that_changed_nothing(actor):
 
 def test_is_a_kind_that_is_verified_by_its_key():
     publisher = PublisherFactory(name="Feeds")
-    description = kinds.get("publisher").verify(secret_of(publisher), NOW)
+    description = KIND.verify(secret_of(publisher), NOW)
     assert description.row == publisher
     assert description.claims["client_id"] == "Feeds"
 
@@ -170,15 +171,14 @@ def test_is_a_kind_that_is_verified_by_its_key():
 @pytest.mark.parametrize("fields", [{"is_active": False}, {"expires_at": NOW}, {"revoked_at": NOW}])
 def test_is_a_kind_that_is_found_though_it_is_unusable(fields):
     publisher = PublisherFactory(**fields)
-    kind = kinds.get("publisher")
-    assert kind.find(secret_of(publisher)) == publisher
+    assert KIND.find(secret_of(publisher)) == publisher
     with pytest.raises(InvalidCredential):
-        kind.verify(secret_of(publisher), NOW)
+        KIND.verify(secret_of(publisher), NOW)
 
 
 @pytest.mark.parametrize("raw", ["", "unknown", "\0", "\udcff", "x" * 10_000], ids=repr)
 def test_is_a_kind_that_no_stranger_is_of(raw):
     PublisherFactory()
-    assert kinds.get("publisher").find(raw) is None
+    assert KIND.find(raw) is None
     with pytest.raises(InvalidCredential):
-        kinds.get("publisher").verify(raw, NOW)
+        KIND.verify(raw, NOW)

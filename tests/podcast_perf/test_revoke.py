@@ -84,7 +84,7 @@ def test_cuts_a_reason_that_is_too_long(actor):
 
 def test_ends_the_very_row_that_an_operator_picked(actor):
     other, token = made(), made()
-    KIND.revoke(token, actor, "picked")
+    KIND.revoke(token, actor=actor, reason="picked")
     token.refresh_from_db()
     other.refresh_from_db()
     assert (token.state_at(NOW), other.state_at(NOW)) == ("revoked", "active")
@@ -94,7 +94,7 @@ def test_ends_the_very_row_that_an_operator_picked(actor):
 def test_leaves_the_tokens_of_a_publisher_that_went(actor):
     publisher = PublisherFactory()
     token = made(publisher=publisher)
-    services.revoke_row(publisher, actor, "")
+    kinds.get("publisher").revoke(publisher, actor=actor, reason="")
     assert KIND.verify(value_of(token), NOW).row == token
 
 

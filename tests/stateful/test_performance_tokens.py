@@ -11,6 +11,7 @@ from podcast_perf import services
 from podcast_perf.models import PerformanceToken
 from tests.stateful.machine import ACTOR, Machine, graces, lifetimes, run
 from tokens import services as token_services
+from tokens.core import kinds
 from tokens.core.models import AuditEvent
 
 
@@ -69,7 +70,7 @@ class PerformanceTokens(Machine):
     @rule(data=st.data())
     def revoke_publisher(self, data):
         publisher = data.draw(st.sampled_from(self.publishers))
-        services.revoke_row(publisher.row, ACTOR, "")
+        kinds.get("publisher").revoke(publisher.row, actor=ACTOR, reason="")
         publisher.revoked = True
 
     @rule(data=st.data())

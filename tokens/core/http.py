@@ -3,7 +3,6 @@
 An API's own words (its envelope and the keys of its bodies) are not here but in the `dialect.py` of its app.
 """
 
-import ipaddress
 import logging
 import re
 import secrets
@@ -31,6 +30,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from tokens.core import errors, throttling
+from tokens.core.addresses import address_of, is_within
 from tokens.core.audit import Actor
 from tokens.core.operations import access, metrics
 
@@ -85,40 +85,12 @@ def client_address(request: HttpRequest | Request) -> str | None:
     meta = request.META
     if "registry.address" in meta:
         return cast(str | None, meta["registry.address"])
-    address = parsed_address(meta.get("REMOTE_ADDR", ""))
+    address = address_of(meta.get("REMOTE_ADDR", ""))
     hops = [part.strip() for part in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     while hops and is_within(address, settings.TRUSTED_PROXIES):
-        address = parsed_address(hops.pop())
-    meta["registry.address"] = None if address is None else str(address)
-    return cast(str | None, meta["registry.address"])
-
-
-@lru_cache(maxsize=1024)
-def parsed_address(raw: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that `raw` is, whatever port or zone goes with it; one of IPv4 within IPv6 is the former."""
-    try:
-        address = ipaddress.ip_address(_without_port(raw).partition("%")[0])
-    except ValueError:
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
-
-
-def is_within(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None, networks: Sequence[str]) -> bool:
-    """Whether there is an address, and one of `networks`, which are those of a setting, holds it."""
-    return address is not None and any(address in network for network in _networks(tuple(networks)))
-
-
-def _without_port(raw: str) -> str:
-    """The address in `192.0.2.1:443` and `[2001:db8::1]:443`, as some proxies write it."""
-    if raw.startswith("["):
-        return raw[1:].partition("]")[0]
-    return raw.partition(":")[0] if raw.count(":") == 1 else raw
-
-
-@lru_cache(maxsize=4)
-def _networks(raw: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(ipaddress.ip_network(network, strict=False) for network in raw)
+        address = address_of(hops.pop())
+    meta["registry.address"] = address
+    return address
 
 
 def actor_of(request: HttpRequest | Request, *, kind: str, id: str = "", label: str = "") -> Actor:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, InvalidCredential, NotConfigured
@@ -31,6 +31,13 @@ class Description:
     is_previous: bool = False
 
 
+class Revoke(Protocol):
+    """How a kind ends one of its own."""
+
+    def __call__(self, row: Any, /, *, actor: Actor, reason: str) -> Any:
+        """End what is behind `row` for good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of credential.
@@ -38,7 +45,7 @@ class Kind:
     `looks_like(raw)` tells by its shape whether a credential could be of this kind. `verify(raw, now)` returns the
     description of a usable one, else raises `InvalidCredential` or `Forbidden`. `find(raw)` returns the row behind a
     genuine one in whatever state, or None; for kinds of which no row is kept that is the principal it was made for.
-    `revoke(row, actor, reason)` ends it, with all others of that principal where none can be told from another.
+    `revoke(row, actor=…, reason=…)` ends it, with all others of that principal where none can be told from another.
     `public_keys()` are the JWKs (RFC 7517) that verify it without asking here.
     `notifies` tells whether people are told before one expires.
     """
@@ -48,7 +55,7 @@ class Kind:
     looks_like: Callable[[str], bool]
     verify: Callable[[str, datetime], Description]
     find: Callable[[str], Recorded | None]
-    revoke: Callable[[Any, Actor, str], Any]
+    revoke: Revoke
     model: type[Credential] | None = None
     public_keys: Callable[[], list[dict[str, str]]] = list
     notifies: bool = True

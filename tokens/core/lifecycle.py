@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, InternalError, OperationalError, connection, models, transaction
+from django.utils import timezone
 
 from tokens.core import audit
 from tokens.core.audit import Action, Actor
@@ -95,6 +97,17 @@ def revoke(
     return row
 
 
+def revoke_row(row: Ended, action: Action, *, actor: Actor, reason: str = "", now: datetime | None = None) -> Ended:
+    """End this very credential, whatever else has its name by now. With an `action` given, this is a `Kind.revoke`.
+
+    One that was revoked before stays as it is. Raises `NotFound`.
+    """
+    rows: models.QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
+    missing = f"The {row._meta.verbose_name} is gone."
+    ended: Ended = revoke(rows, action, actor=actor, missing=missing, reason=reason, now=now or timezone.now())
+    return ended
+
+
 def rotate(
     rows: "models.QuerySet[Rotated]",
     action: Action,
@@ -145,17 +158,27 @@ def note_use(row: RotatableCredential, *, is_previous: bool = False, now: dateti
                 connection.close_if_unusable_or_obsolete()
 
 
-def check_lifetime(
-    expires_at: datetime | None, maximum: timedelta | None, *, field: str, now: datetime
-) -> datetime | None:
-    """`expires_at`, if the policy allows it: with a `maximum` nothing lasts for ever, nor longer than that from `now`.
+def effective_expiry(expires_at: datetime | None, *, setting: str, field: str, now: datetime) -> datetime | None:
+    """When a new credential ends, None for never: at `expires_at`, or where that is None by `setting`_DEFAULT_LIFETIME.
 
-    Raises `Invalid` naming `field`.
+    Raises `Invalid` as `check_lifetime` does.
     """
+    default: timedelta | None = getattr(settings, f"{setting}_DEFAULT_LIFETIME")
+    if expires_at is None and default is not None:
+        expires_at = later(now, default)
+    check_lifetime(expires_at, setting=setting, field=field, now=now)
+    return expires_at
+
+
+def check_lifetime(expires_at: datetime | None, *, setting: str, field: str, now: datetime) -> None:
+    """Raise `Invalid`, naming `field`, for what would last longer from `now` than `setting`_MAX_LIFETIME, or for ever.
+
+    Without that setting there is no limit.
+    """
+    maximum: timedelta | None = getattr(settings, f"{setting}_MAX_LIFETIME")
     if maximum is not None and (expires_at is None or expires_at > later(now, maximum)):
         length = f"{maximum.days} days" if maximum.days else f"{maximum // timedelta(hours=1)} hours"
         raise Invalid(field, f"{field}: must lie within {length}; that is the longest that is allowed here.")
-    return expires_at
 
 
 def validate(row: models.Model) -> None:

@@ -1,7 +1,6 @@
 """What every issuer builds on: the abstract `Credential`, and the tables of audit events, counts and notices."""
 
 import hashlib
-import ipaddress
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from tokens.core.addresses import is_network, is_within
 from tokens.core.prepared import Slot
 from tokens.core.times import later
 
@@ -36,10 +36,8 @@ def are_networks(value: Any) -> None:
     if not isinstance(value, list):
         raise ValidationError("must be a list of networks.")
     for network in value:
-        try:
-            ipaddress.ip_network(network if isinstance(network, str) else "")
-        except ValueError:
-            raise ValidationError(f"{network!r} is no network; write for example 192.0.2.0/24.") from None
+        if not isinstance(network, str) or not is_network(network):
+            raise ValidationError(f"{network!r} is no network; write for example 192.0.2.0/24.")
 
 
 def is_opaque(raw: str) -> bool:
@@ -304,11 +302,7 @@ class RotatableCredential(Credential):
 
     def allows(self, address: str | None) -> bool:
         """Whether a client at `address` may use this credential; everybody may where no networks are named."""
-        if not self.allowed_networks:
-            return True
-        return address is not None and any(
-            ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in self.allowed_networks
-        )
+        return not self.allowed_networks or is_within(address, self.allowed_networks)
 
 
 class DailyCount(models.Model):

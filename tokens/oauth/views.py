@@ -106,7 +106,7 @@ class RevokeViewSet(OAuthAPI):
         if found is not None:
             kind, row = found
             if usable is not None or (is_writer and isinstance(row, Credential) and row.state in DORMANT):
-                kind.revoke(row, actor, "revoked through /revoke")
+                kind.revoke(row, actor=actor, reason="revoked through /revoke")
         return Response({})
 
     def judge(self, request: Request) -> tuple[Actor, bool]:

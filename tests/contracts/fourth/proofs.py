@@ -60,7 +60,7 @@ def test_is_asked_for_at_its_own_door(api, badge):
     row, value = badge
     response = api.call("GET", "/badge", bearer=value)
     assert response.json() == {"badge": "7"}
-    kinds.get("badge").revoke(row, SYSTEM, "")
+    kinds.get("badge").revoke(row, actor=SYSTEM, reason="")
     assert api.call("GET", "/badge", bearer=value).status_code == 401
 
 

@@ -2,6 +2,7 @@
 
 import os
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
@@ -11,7 +12,6 @@ from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
-from tokens.core.models import Credential
 from tokens.core.signing import Key, KeyRing, unverified_claims
 
 
@@ -45,17 +45,12 @@ def verify(raw: str, now: datetime) -> Description:
     return Description(kind=Badge.kind, token_type="Badge", claims={"sub": badge.number}, row=badge)
 
 
-def revoke(row: Credential, actor: Actor, reason: str) -> None:
-    rows = Badge.objects.filter(pk=row.pk)
-    lifecycle.revoke(rows, Action.REVOKE, actor=actor, missing="It is gone.", reason=reason, now=timezone.now())
-
-
 KIND = kinds.Kind(
     name=Badge.kind,
     label="Badge",
     looks_like=lambda raw: "badge" in unverified_claims(raw),
     verify=verify,
     find=find,
-    revoke=revoke,
+    revoke=partial(lifecycle.revoke_row, action=Action.REVOKE),
     model=Badge,
 )

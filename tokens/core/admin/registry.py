@@ -146,7 +146,7 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
 
     def revoke(self, request: HttpRequest, row: Recorded, reason: str) -> None:
         """End `row` for good."""
-        kinds.get(row.kind).revoke(row, operator(request), reason)
+        kinds.get(row.kind).revoke(row, actor=operator(request), reason=reason)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Call the service."""

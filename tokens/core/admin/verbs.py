@@ -121,6 +121,8 @@ REVOKE = Verb(
     form=ReasonForm,
     is_ending=True,
 )
+# All that can be done to a `RotatableCredential`.
+ROTATABLE_VERBS = (ROTATE, EXTEND, SWITCH_OFF, SWITCH_ON, REVOKE)
 LOCK = Verb(
     name="lock",
     label="Lock",
