@@ -24,6 +24,8 @@ from tokens.core.addresses import address_of, is_network, is_within
         ("192.0.2.1/32", None),
         ("192.0.2.1:443:443", None),
         (" 192.0.2.1", None),
+        ("192.0.2.1%" + "z" * 70, "192.0.2.1"),
+        ("192.0.2." + "1" * 10_000, None),
     ],
 )
 def test_takes_for_an_address(raw, expected):

@@ -4,16 +4,19 @@ import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 
+# An address with zone and port has fewer characters, and no more are remembered of what a proxy passes on.
+MAX_LENGTH = 80
+
 
 def address_of(raw: str) -> str | None:
     """The address in `raw` without port and zone, one of IPv4 within IPv6 as the former; None when there is none."""
-    address = _parsed(raw)
+    address = _parsed(raw[:MAX_LENGTH])
     return None if address is None else str(address)
 
 
 def is_within(raw: str | None, networks: Iterable[str]) -> bool:
     """Whether there is an address in `raw`, and one of `networks` holds it. Those have passed `is_network`."""
-    address = _parsed(raw or "")
+    address = _parsed((raw or "")[:MAX_LENGTH])
     return address is not None and any(address in _network(network) for network in networks)
 
 
