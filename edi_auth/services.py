@@ -235,8 +235,8 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     An expired PASTA token is renewed, an expired EDI token is not. Raises `InvalidCredential` for what is malformed,
     expired or not from here, `Forbidden` for tokens of different identities, a locked profile and revoked tokens.
     """
-    now, known_until = now or timezone.now(), snapshot.known_until
-    edi_claims = ring().verify(raw_edi)
+    now, known_until, keys = now or timezone.now(), snapshot.known_until, ring()
+    edi_claims = keys.verify(raw_edi)
     claims.check(edi_claims, now=now)
     token = pasta.verify(raw_pasta)
     if token.system != settings.PASTA_SYSTEM:
@@ -248,7 +248,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
     REFRESHES.add()
     holder = (EDI_TOKEN, str(renewed["sub"]))
-    return TokenPair(edi=ring().sign(renewed), pasta=pasta.sign(token.renewed(ttl)), holder=holder)
+    return TokenPair(edi=keys.sign(renewed), pasta=pasta.sign(token.renewed(ttl)), holder=holder)
 
 
 def add_profile(

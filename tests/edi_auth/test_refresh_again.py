@@ -115,6 +115,25 @@ def test_gives_the_edi_token_its_own_times_every_time(api, clock):
         assert (renewed["iat"], renewed["exp"]) == (SECONDS + seconds, SECONDS + seconds + HOURS_8)
 
 
+def test_signs_the_same_claims_once_within_their_second(api, clock):
+    """ECDSA signs them differently every time."""
+    pair, given = own(UID), []
+    for seconds in (1, 1, 1.9, 2):
+        clock.move_to(NOW + timedelta(seconds=seconds), tick=False)
+        given.append(refresh(api, *pair).json()["edi-token"])
+    assert given[0] == given[1] == given[2] != given[3]
+    assert [read_edi(token)["iat"] for token in given] == [SECONDS + 1] * 3 + [SECONDS + 2]
+
+
+def test_signs_the_same_claims_anew_with_another_key(api):
+    pair = own(UID)
+    before = refresh(api, *pair).json()["edi-token"]
+    signing._ec_ring.cache_clear()
+    after = refresh(api, *pair).json()["edi-token"]
+    assert before.rpartition(".")[0] == after.rpartition(".")[0]
+    assert before != after
+
+
 def test_never_mixes_two_identities_up(api):
     pairs = {uid: own(uid) for uid in (UID, OTHER)}
     for _ in range(3):
@@ -173,8 +192,8 @@ def test_holds_no_token(api):
     pair = pasta(), edi()
     body = refresh(api, *pair).json()
     keys, ring = edi_pasta.keys(), services.ring()
-    kept = [keys.signatures, keys.verified, ring._verified]
-    assert [len(results._younger) for results in kept] == [1, 1, 1]
+    kept = [keys.signatures, keys.verified, ring._verified, ring._signed]
+    assert [len(results._younger) for results in kept] == [1, 1, 1, 1]
     assert {len(fingerprint) for results in kept for fingerprint in results._younger} == {DIGEST}
     held = repr([results._younger for results in kept])
     assert not [token for token in (*pair, body["pasta-token"], body["edi-token"]) if token in held]

@@ -60,13 +60,17 @@ class Key:
 class KeyRing:
     """The keys of one signer for one algorithm. The first key signs; a token of any of them verifies.
 
-    `with_kid` puts the key id (RFC 7515, section 4.1.4) in the header of what is signed.
+    `with_kid` puts the key id (RFC 7515, section 4.1.4) in the header of what is signed. With `signs_once`, claims that
+    were signed in the last minute keep the signature they got, as they would from deterministic ECDSA (RFC 6979).
     """
 
-    def __init__(self, algorithm: str, keys: tuple[Key, ...], *, with_kid: bool = True) -> None:
+    def __init__(
+        self, algorithm: str, keys: tuple[Key, ...], *, with_kid: bool = True, signs_once: bool = False
+    ) -> None:
         self.algorithm = algorithm
         self.keys = keys
         self._verified: Recent[bytes] = Recent()
+        self._signed: Recent[tuple[str, str]] | None = Recent() if signs_once else None
         self._headers = {"kid": keys[0].kid} if with_kid else None
 
     def sign(self, claims: dict[str, Any]) -> str:
@@ -75,6 +79,17 @@ class KeyRing:
         They go through the standard library's `json`: orjson would change or refuse integers above 64 bits.
         """
         payload = _encoder.encode(claims).encode()
+        if self._signed is None:
+            return self._encoded(payload)
+        fingerprint = hashlib.sha256(payload).digest()
+        kept = self._signed.get(fingerprint)
+        if kept is None:
+            header, _, signature = self._encoded(payload).split(".")
+            kept = header, signature
+            self._signed.put(fingerprint, kept)
+        return f"{kept[0]}.{b64url(payload)}.{kept[1]}"
+
+    def _encoded(self, payload: bytes) -> str:
         return _jws.encode(payload, self.keys[0].signing, self.algorithm, headers=self._headers)
 
     def verify(self, raw: str) -> dict[str, Any]:
@@ -188,7 +203,7 @@ def _ec_ring(active: Path, _version: int, *, setting: str) -> KeyRing:
         if not isinstance(public_key, ec.EllipticCurvePublicKey) or not isinstance(public_key.curve, ec.SECP256R1):
             raise NotConfigured(f"{setting}: {path.name} holds no P-256 key.")
         keys.append(Key(kid=jwk_of(public_key)["kid"], signing=None, verifying=public_key))
-    return KeyRing("ES256", tuple(keys))
+    return KeyRing("ES256", tuple(keys), signs_once=True)
 
 
 def load_private_key(path: Path, *, setting: str) -> Any:
