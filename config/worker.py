@@ -41,8 +41,10 @@ MAX_LINGERING = 128
 FULL_SECONDS = 0.5
 # How long a thread may spend on what the application has left of a body.
 DRAIN_SECONDS = 0.1
-# For how long at a time requests are served where connections are accepted.
+# For how long at a time requests are served where connections are accepted, and for how long none are after one that
+# took longer by itself, as a refusal may while the cache that counts it is away.
 TURN_SECONDS = 0.05
+PAUSE_SECONDS = 10
 
 # A thread finds in the kernel what it is given; with this (struct timeval) it waits for nothing else.
 NO_WAIT = struct.pack("ll", 0, 1000)
@@ -59,7 +61,7 @@ class Worker(ThreadWorker):
         self._arriving: dict[Connection, float] = {}
         self._departing: dict[Connection, tuple[float, Future[Any]]] = {}
         self._lingering: dict[socket.socket, float] = {}
-        self._full_until = self._turn_ends = 0.0
+        self._full_until = self._pause_until = self._turn_ends = 0.0
         self._is_serving = False
         super().__init__(*args, **kwargs)
 
@@ -222,10 +224,12 @@ class Worker(ThreadWorker):
         """Whether a refresh finds all that it asks for in memory, and the thread that accepts has time for it."""
         from edi_auth.revocations import snapshot  # noqa: PLC0415 — not before the application is loaded
 
-        return not self._is_serving and snapshot.age() is not None and time.monotonic() < self._turn_ends
+        has_time = self._pause_until <= time.monotonic() < self._turn_ends
+        return has_time and not self._is_serving and snapshot.age() is not None
 
     def _serve_here(self, conn: Connection) -> None:
-        self._turn_ends = min(self._turn_ends, time.monotonic() + TURN_SECONDS)
+        begun = time.monotonic()
+        self._turn_ends = min(self._turn_ends, begun + TURN_SECONDS)
         done: Future[Any] = Future()
         self._is_serving = True
         try:
@@ -233,6 +237,8 @@ class Worker(ThreadWorker):
             self.finish_request(conn, done)
         finally:
             self._is_serving = False
+        if time.monotonic() - begun > TURN_SECONDS:
+            self._pause_until = time.monotonic() + PAUSE_SECONDS
 
     def _let_go(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)

@@ -1,14 +1,18 @@
 """What is missing of a request; what comes of it on the wire is in `tests/faults/test_load.py`."""
 
+import math
 import selectors
 import socket
+import time
 from contextlib import ExitStack, closing
+from types import SimpleNamespace
 
 import pytest
 
-from config import arriving
+from config import arriving, worker
 from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
-from config.worker import MAX_LINGERING, Worker
+from config.worker import MAX_LINGERING, PAUSE_SECONDS, TURN_SECONDS, Worker
+from edi_auth.revocations import snapshot
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -95,6 +99,50 @@ def test_looks_at_each_chunk_once_however_it_arrives(monkeypatch):
         assert missing(CHUNKED + body[:size], walk) == 1
     assert missing(CHUNKED + body + b"0\r\n\r\n", walk) == 0
     assert looks == [1] * (chunks + 1)
+
+
+@pytest.fixture
+def accepting(monkeypatch):
+    """A worker that has just been told of events, and what it serves: a function that may take its time."""
+    accepting = Worker.__new__(Worker)
+    accepting._pause_until, accepting._turn_ends, accepting._is_serving = 0.0, math.inf, False
+    monkeypatch.setattr(snapshot, "age", lambda: 1.0)
+    monkeypatch.setattr(accepting, "handle", lambda conn: conn())
+    monkeypatch.setattr(accepting, "finish_request", lambda conn, done: done.result())
+    return accepting
+
+
+def test_serves_where_it_accepts_until_its_turn_is_over(accepting, monkeypatch):
+    now = time.monotonic()
+    for after, may in [(0, True), (TURN_SECONDS - 0.001, True), (TURN_SECONDS, False)]:
+        monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda after=after: now + after))
+        assert accepting._may_serve_here() is may
+        accepting._serve_here(lambda: True)
+
+
+def test_serves_nothing_where_it_accepts_for_a_while_after_something_slow(accepting, monkeypatch):
+    clock = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def slow():
+        clock.now += TURN_SECONDS + 0.001
+
+    accepting._serve_here(slow)
+    accepting._turn_ends = math.inf
+    assert not accepting._may_serve_here()
+    clock.now += PAUSE_SECONDS
+    assert accepting._may_serve_here()
+
+
+def test_serves_one_thing_at_a_time_where_it_accepts(accepting):
+    seen = []
+    accepting._serve_here(lambda: seen.append(accepting._may_serve_here()))
+    assert (seen, accepting._may_serve_here()) == ([False], True)
+
+
+def test_serves_nothing_where_it_accepts_before_it_knows_what_was_revoked(accepting, monkeypatch):
+    monkeypatch.setattr(snapshot, "age", lambda: None)
+    assert not accepting._may_serve_here()
 
 
 def test_hangs_up_on_the_oldest_of_too_many_who_linger():
