@@ -161,6 +161,14 @@ def test_keeps_a_password_of_the_database_verbatim():
     assert (config["HOST"], config["PORT"], config["NAME"]) == ("localhost", 5433, "registry")
 
 
+@pytest.mark.parametrize(
+    ("query", "threshold"), [("", 0), ("?prepare_threshold=none", None), ("?prepare_threshold=9", 0)]
+)
+def test_prepares_statements_unless_told_otherwise(query, threshold):
+    (databases,) = read("DATABASES", DATABASE_URL=f"postgres://jane@localhost/registry{query}")
+    assert databases["default"]["OPTIONS"]["prepare_threshold"] == threshold
+
+
 def test_reads_the_file_that_env_file_names_and_lets_the_environment_win(tmp_path):
     (tmp_path / "file").write_text("EXPIRES_IN=2 # hours\nPORT=7100\n")
     assert read("EXPIRES_IN", "PORT", ENV_FILE=str(tmp_path / "file"), PORT="7200") == ["2", 7200]

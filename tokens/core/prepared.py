@@ -16,6 +16,8 @@ from django.db.models.expressions import Expression, RawSQL
 from django.db.models.sql import InsertQuery, UpdateQuery
 from django.utils.functional import cached_property
 
+from tokens.core.postgresql import Repeated
+
 Model = TypeVar("Model", bound=models.Model)
 
 
@@ -45,7 +47,7 @@ class _Written(Generic[Model]):
     """A statement as the database gets it, and what turns its columns into values."""
 
     model: type[Model]
-    sql: str
+    sql: Repeated
     params: tuple[Any, ...]
     converters: Mapping[int, Any]
 
@@ -100,7 +102,7 @@ class Prepared(_Statement[Model]):
         compiler = query_set.query.get_compiler(connection=connection)
         sql, params = compiler.as_sql()
         expressions = [expression for expression, _, _ in compiler.select]
-        return _Written(query_set.model, sql, tuple(params), compiler.get_converters(expressions))
+        return _Written(query_set.model, Repeated(sql), tuple(params), compiler.get_converters(expressions))
 
 
 class PreparedUpdate(_Statement[Model]):
@@ -130,7 +132,8 @@ class PreparedUpdate(_Statement[Model]):
         returned = [_quoted(query_set.model, name) for name in fields]
         if not self._is_durable and connection.vendor == "postgresql":
             returned.append("set_config('synchronous_commit', 'off', true)")
-        return _Written(query_set.model, f"{sql} RETURNING {', '.join(returned)}", tuple(params), {})
+        sql = Repeated(f"{sql} RETURNING {', '.join(returned)}")
+        return _Written(query_set.model, sql, tuple(params), {})
 
 
 def insert(row: models.Model) -> None:
@@ -160,7 +163,7 @@ def insert_both(row: models.Model, about: models.Model, *, reference: str) -> No
             insert(about)
 
 
-def _execute(sql: str, values: Sequence[Any]) -> tuple[Any, ...]:
+def _execute(sql: Repeated, values: Sequence[Any]) -> tuple[Any, ...]:
     """The one row that the statement gives back."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -180,7 +183,7 @@ def _store(row: models.Model, pk: Any) -> None:
 @lru_cache(maxsize=32)
 def _insertion(
     model: type[models.Model], *, without: str = "", instead: str = ""
-) -> "tuple[str, tuple[models.Field[Any, Any], ...]]":
+) -> "tuple[Repeated, tuple[models.Field[Any, Any], ...]]":
     """The INSERT of one row, which gives its id back, and the fields in its slots.
 
     The field `without` has no slot but the SQL `instead`.
@@ -191,18 +194,18 @@ def _insertion(
     compiler = query.get_compiler(connection=connection)
     compiler.returning_fields = model._meta.db_returning_fields
     [(sql, _)] = compiler.as_sql()
-    return sql, tuple(field for field in fields if field.name != without)
+    return Repeated(sql), tuple(field for field in fields if field.name != without)
 
 
 @lru_cache(maxsize=32)
 def _insertion_of_both(
     model: type[models.Model], about: type[models.Model], reference: str
-) -> "tuple[str, tuple[models.Field[Any, Any], ...], tuple[models.Field[Any, Any], ...]]":
+) -> "tuple[Repeated, tuple[models.Field[Any, Any], ...], tuple[models.Field[Any, Any], ...]]":
     """One INSERT of a row and of another about it, which gives the id of the second back and, as text, of the first."""
     first, fields = _insertion(model)
     instead = f"SELECT {_quoted(model, model._meta.pk.name)}::text FROM stored"  # noqa: S608 — a name of ours, quoted
     second, about_fields = _insertion(about, without=reference, instead=instead)
-    return f"WITH stored AS ({first}) {second}, {_quoted(about, reference)}", fields, about_fields
+    return Repeated(f"WITH stored AS ({first}) {second}, {_quoted(about, reference)}"), fields, about_fields
 
 
 def _quoted(model: type[models.Model], name: str) -> str:

@@ -1,1 +1,7 @@
-"""Django's backend for PostgreSQL, made to fail fast while the server is away and to mend itself when it is back."""
+"""PostgreSQL, as requests need it: connections that keep nobody waiting, statements that are planned once."""
+
+
+class Repeated(str):
+    """The text of a statement that is run again and again, and is the same each time but for its parameters."""
+
+    __slots__ = ()

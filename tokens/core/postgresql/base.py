@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import psycopg
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
+from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 from django.db.utils import OperationalError
 from psycopg.abc import RV, PQGen
@@ -20,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from tokens.core.postgresql import patience
+from tokens.core.postgresql.statements import Cursor
 
 # How long a failed attempt to connect speaks for all others, and how long one that is under way does.
 AWAY_SECONDS, TRYING_SECONDS = 0.5, 2.0
@@ -124,6 +126,13 @@ class DatabaseWrapper(PostgresWrapper):
         pool = settings_dict["OPTIONS"].get("pool")
         if pool:
             pool["connection_class"] = Connection
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """What a connection is made with: the cursor that prepares statements, where the server binds values."""
+        params: dict[str, Any] = super().get_connection_params()
+        if params["cursor_factory"] is ServerBindingCursor:
+            params["cursor_factory"] = Cursor
+        return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that the server has not ended. Raises `OperationalError`."""
