@@ -19,8 +19,16 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    """Another connection, which has prepared nothing."""
+    """A connection that has prepared nothing, and whose settings end with the test."""
+    leave()
+    yield
+    leave()
+
+
+def leave():
+    """Leave the connection and its pool."""
     connection.close()
+    connection.close_pool()
 
 
 def prepared():
@@ -56,6 +64,14 @@ def test_prepares_nothing_where_it_is_told_so():
     name = NamedTokenFactory().name
     assert named(name).name == name
     assert prepared() == []
+
+
+def test_leaves_it_to_whoever_says_so():
+    """As psycopg does, which has a method of the connection and the check of its pool run statements this way."""
+    connection.ensure_connection()
+    for prepare in (None, False, True):
+        connection.connection.execute(f"SELECT 'prepare {prepare}'", prepare=prepare)
+    assert prepared() == ["SELECT 'prepare True'"]
 
 
 def test_plans_anew_after_a_migration_that_changes_a_column():

@@ -14,11 +14,12 @@ class Cursor(ServerBindingCursor):
     psycopg prepares nothing where `prepare_threshold` is None.
     """
 
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+    def execute(self, query: Any, params: Any = None, *, prepare: bool | None = None, **options: Any) -> Any:
         """Run `query`. Raises `OperationalError` when a migration has changed what a prepared statement gives back."""
         is_repeated = isinstance(query, Repeated)
         try:
-            return super().execute(query, params, prepare=is_repeated, **options)  # type: ignore[misc]  # untyped
+            wanted = is_repeated if prepare is None else prepare
+            return super().execute(query, params, prepare=wanted, **options)  # type: ignore[misc]  # untyped
         except FeatureNotSupported as exc:
             if not is_repeated:
                 raise
