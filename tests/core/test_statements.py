@@ -4,6 +4,7 @@ from contextlib import closing
 
 import pytest
 from django.db import NotSupportedError, OperationalError, connection
+from psycopg.pq import ExecStatus
 
 from tests.factories import NamedTokenFactory
 from tests.settings import IS_SQLITE
@@ -94,6 +95,26 @@ def test_plans_anew_after_a_migration_that_changes_a_column():
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE changing")
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["missing", "taken"])
+def test_prepares_anew_when_a_pooler_has_put_another_session_behind_it(caplog, is_known):
+    name = NamedTokenFactory().name
+    if is_known:
+        assert named(name).name == name
+        behind(connection.connection, "DEALLOCATE ALL")
+    else:
+        behind(connection.connection, "PREPARE _pg3_0 AS SELECT 1")
+    with pytest.raises(OperationalError):
+        named(name)
+    assert "prepare_threshold=none" in caplog.text
+    connection.close_if_unusable_or_obsolete()
+    assert named(name).name == name
+
+
+def behind(session, statement):
+    """Run `statement` without psycopg's knowledge."""
+    assert session.pgconn.exec_(statement.encode()).status == ExecStatus.COMMAND_OK
 
 
 def test_leaves_to_others_what_is_not_supported():
