@@ -12,8 +12,9 @@ from django.utils import timezone
 from edi_auth.models import ApiKey
 from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of
 from tokens.core.models import digest
-from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
-from tokens.models import NamedToken
+from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot, insert
+from tokens.models import AuditEvent, NamedToken
+from tokens.services import Action
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +109,34 @@ def test_returns_every_row_that_it_updated():
     keys = [ApiKeyFactory() for _ in range(3)]
     found = counting("id").rows(now=timezone.now())
     assert sorted(found) == sorted((key.pk,) for key in keys)
+
+
+def stored(row):
+    """The columns of `row` as the database has them, but for its id."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {row._meta.db_table} WHERE id = %s", [row.pk])  # noqa: S608 — a table of ours
+        names = [column[0] for column in cursor.description]
+        return dict(zip(names, cursor.fetchone(), strict=True)) | {"id": None}
+
+
+@pytest.mark.parametrize("address", [None, "192.0.2.1", "2001:db8::1"])
+@pytest.mark.parametrize("before", [{}, {"name": "é", "expires_at": None}, "a text"])
+def test_stores_an_event_as_the_orm_does(address, before):
+    now = timezone.now()
+    first, second = (
+        AuditEvent(at=now, action=Action.MINT, object_label="'é' %s", address=address, before=before, after={})
+        for _ in range(2)
+    )
+    insert(first)
+    second.save(force_insert=True)
+    assert stored(first) == stored(second)
+
+
+def test_stores_a_row_that_the_orm_finds():
+    now, subject = timezone.now(), uuid.uuid4()
+    networks = ["192.0.2.0/24"]
+    row = NamedToken(name="ci", subject=str(subject), can_write=False, allowed_networks=networks, updated_at=now)
+    insert(row)
+    found = NamedToken.objects.get(subject=subject)
+    assert (found.pk, found.name, found.can_write, found.is_active) == (row.pk, "ci", False, True)
+    assert (found.allowed_networks, found.updated_at, found.expires_at) == (networks, now, None)

@@ -108,7 +108,7 @@ def _event(
         after = {name: after[name] for name in sorted(changed)}
     return AuditEvent(
         at=now,
-        action=action,
+        action=str(action),
         kind=row.kind,
         object_id=str(row.pk),
         object_label=str(row)[:300],

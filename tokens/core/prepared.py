@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Expression, RawSQL
 from django.db.models.sql import InsertQuery, UpdateQuery
 from django.utils.functional import cached_property
@@ -40,6 +41,8 @@ class Slot(Expression):
 # The slots that most statements have.
 NOW = Slot("now", models.DateTimeField())
 FINGERPRINT = Slot("fingerprint", models.CharField())
+# By the class of a field: what both databases take as it is. An address must be spelled as `client_address` spells it.
+PLAIN: dict[type, type] = {models.CharField: str, models.BooleanField: bool, models.GenericIPAddressField: str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class _Written(Generic[Model]):
 
     def run(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows that it gives back with these `values` in its slots."""
+        connection = _connection()
         params = [
             param.output_field.get_db_prep_value(values[param.name], connection) if isinstance(param, Slot) else param
             for param in self.params
@@ -60,9 +64,9 @@ class _Written(Generic[Model]):
         with connection.cursor() as cursor:
             cursor.execute(self.sql, params)
             rows = cursor.fetchall()
-        return [self._converted(row) for row in rows] if self.converters else rows
+        return [self._converted(row, connection) for row in rows] if self.converters else rows
 
-    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _converted(self, row: tuple[Any, ...], connection: BaseDatabaseWrapper) -> tuple[Any, ...]:
         columns = list(row)
         for position, (functions, expression) in self.converters.items():
             for function in functions:
@@ -95,11 +99,11 @@ class Prepared(_Statement[Model]):
     def first(self, **values: Any) -> Model | None:
         """The first row as an instance, or None."""
         rows, model = self.rows(**values), self._written.model
-        return model.from_db(connection.alias, _columns(model), rows[0]) if rows else None
+        return model.from_db(DEFAULT_DB_ALIAS, _columns(model), rows[0]) if rows else None
 
     def _write(self) -> _Written[Model]:
         query_set = self._make()
-        compiler = query_set.query.get_compiler(connection=connection)
+        compiler = query_set.query.get_compiler(connection=_connection())
         sql, params = compiler.as_sql()
         expressions = [expression for expression, _, _ in compiler.select]
         return _Written(query_set.model, Repeated(sql), tuple(params), compiler.get_converters(expressions))
@@ -125,6 +129,7 @@ class PreparedUpdate(_Statement[Model]):
         self._is_durable = is_durable
 
     def _write(self) -> _Written[Model]:
+        connection = _connection()
         query_set, fields, updates = self._make()
         query = cast(UpdateQuery, query_set.query.chain(UpdateQuery))
         query.add_update_values(updates)
@@ -148,6 +153,7 @@ def insert_both(row: models.Model, about: models.Model, *, reference: str) -> No
     Both or neither are stored: PostgreSQL does it in one statement and so in one round trip, SQLite in a transaction.
     Raises `IntegrityError` and leaves a transaction that the caller has open as it was.
     """
+    connection = _connection()
     is_one_statement = connection.vendor == "postgresql"
     with transaction.atomic() if connection.in_atomic_block or not is_one_statement else nullcontext():
         if is_one_statement:
@@ -163,21 +169,33 @@ def insert_both(row: models.Model, about: models.Model, *, reference: str) -> No
             insert(about)
 
 
+def _connection() -> BaseDatabaseWrapper:
+    """The connection of this thread. Django's `connection` would look for it again at each attribute."""
+    return connections[DEFAULT_DB_ALIAS]
+
+
 def _execute(sql: Repeated, values: Sequence[Any]) -> tuple[Any, ...]:
     """The one row that the statement gives back."""
-    with connection.cursor() as cursor:
+    with _connection().cursor() as cursor:
         cursor.execute(sql, values)
         row: tuple[Any, ...] = cursor.fetchone()
     return row
 
 
 def _values(row: models.Model, fields: "Sequence[models.Field[Any, Any]]") -> list[Any]:
-    return [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    connection = _connection()
+    return [_value(row, field, connection) for field in fields]
+
+
+def _value(row: models.Model, field: "models.Field[Any, Any]", connection: BaseDatabaseWrapper) -> Any:
+    value = field.pre_save(row, add=True)
+    is_plain = value is None or type(value) is PLAIN.get(type(field))
+    return value if is_plain else field.get_db_prep_save(value, connection)
 
 
 def _store(row: models.Model, pk: Any) -> None:
     row.pk = pk
-    row._state.adding, row._state.db = False, connection.alias
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
 @lru_cache(maxsize=32)
@@ -191,7 +209,7 @@ def _insertion(
     fields = [field for field in model._meta.local_concrete_fields if not field.primary_key]
     query = InsertQuery(model)
     query.insert_values(fields, [model(**({without: RawSQL(instead, ())} if without else {}))])  # noqa: S611 — our own SQL
-    compiler = query.get_compiler(connection=connection)
+    compiler = query.get_compiler(connection=_connection())
     compiler.returning_fields = model._meta.db_returning_fields
     [(sql, _)] = compiler.as_sql()
     return Repeated(sql), tuple(field for field in fields if field.name != without)
@@ -210,7 +228,7 @@ def _insertion_of_both(
 
 def _quoted(model: type[models.Model], name: str) -> str:
     field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]  # a column
-    return connection.ops.quote_name(str(field.column))
+    return _connection().ops.quote_name(str(field.column))
 
 
 @lru_cache(maxsize=32)
