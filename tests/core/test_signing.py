@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -92,6 +93,22 @@ def test_leaves_the_key_id_out_where_the_document_has_none():
 def test_signs_as_rfc_7515_says():
     signed, _, signature = hmac_keys.sign(CLAIMS).rpartition(".")
     assert signature == encoded(hmac.digest(NEW.encode(), signed.encode(), "sha256"))
+
+
+@rings
+@pytest.mark.parametrize("with_kid", [True, False])
+def test_writes_what_the_library_writes(ring, with_kid):
+    fresh, key = KeyRing(ring.algorithm, ring.keys, with_kid=with_kid), ring.keys[0]
+    for claims in (CLAIMS, {"sub": "é", "n": 2**70}):
+        written = jwt.encode(claims, key.signing, ring.algorithm, headers={"kid": key.kid} if with_kid else None)
+        assert fresh.sign(claims).rpartition(".")[0] == written.rpartition(".")[0]
+
+
+def test_signs_with_no_key_file_for_a_secret():
+    ring = ring_of((DATA / "edi.pem").read_text())
+    for _ in range(2):
+        with pytest.raises(jwt.InvalidKeyError):
+            ring.sign(CLAIMS)
 
 
 def test_verifies_what_an_older_key_signed():

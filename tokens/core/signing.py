@@ -8,7 +8,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,27 +70,36 @@ class KeyRing:
         self.algorithm = algorithm
         self.keys = keys
         self._verified: Recent[bytes] = Recent()
-        self._signed: Recent[tuple[str, str]] | None = Recent() if signs_once else None
+        self._signed: Recent[str] | None = Recent() if signs_once else None
         self._headers = {"kid": keys[0].kid} if with_kid else None
+        self._signer = _jws.get_algorithm_by_name(algorithm)
 
     def sign(self, claims: dict[str, Any]) -> str:
         """`claims`, in the order given, as a compact JWS (RFC 7515) of the active key.
 
         They go through the standard library's `json`: orjson would change or refuse integers above 64 bits.
         """
-        payload = _encoder.encode(claims).encode()
-        if self._signed is None:
-            return self._encoded(payload)
-        fingerprint = hashlib.sha256(payload).digest()
-        kept = self._signed.get(fingerprint)
-        if kept is None:
-            header, _, signature = self._encoded(payload).split(".")
-            kept = header, signature
-            self._signed.put(fingerprint, kept)
-        return f"{kept[0]}.{b64url(payload)}.{kept[1]}"
+        header, _ = self._prepared
+        signed = f"{header}.{b64url(_encoder.encode(claims).encode())}"
+        return f"{signed}.{self._signature(signed.encode())}"
 
-    def _encoded(self, payload: bytes) -> str:
-        return _jws.encode(payload, self.keys[0].signing, self.algorithm, headers=self._headers)
+    def _signature(self, signed: bytes) -> str:
+        _, key = self._prepared
+        if self._signed is None:
+            return b64url(self._signer.sign(signed, key))
+        fingerprint = hashlib.sha256(signed).digest()
+        signature = self._signed.get(fingerprint)
+        if signature is None:
+            signature = b64url(self._signer.sign(signed, key))
+            self._signed.put(fingerprint, signature)
+        return signature
+
+    @cached_property
+    def _prepared(self) -> tuple[str, Any]:
+        """The header and the key as the library makes them for each token: they are the same every time."""
+        key = self.keys[0].signing
+        header, _, _ = _jws.encode(b"", key, self.algorithm, headers=self._headers).partition(".")
+        return header, self._signer.prepare_key(key)
 
     def verify(self, raw: str) -> dict[str, Any]:
         """The claims of a token that a key of this ring signed with this ring's algorithm.
