@@ -9,15 +9,17 @@ a request for ever. This asks none of it of a request.
 import select
 import threading
 import time
+from datetime import UTC
 from typing import Any, Self
 
 import psycopg
+from django.db.backends.postgresql.base import TIMESTAMPTZ_OID, ServerBindingCursor
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
-from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.postgresql.psycopg_any import get_adapters_template
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 from django.db.utils import OperationalError
-from psycopg.abc import RV, PQGen
-from psycopg.pq import TransactionStatus
+from psycopg.abc import RV, AdaptContext, PQGen
+from psycopg.pq import Format, TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from tokens.core.postgresql import patience
@@ -114,6 +116,25 @@ class Connection(psycopg.Connection[Any]):
         except psycopg.Error:
             gate.close()
         self.pgconn.finish()
+
+
+class UTCLoader:
+    """Makes psycopg's own loader of times, in C, which takes a tenth of the time of Django's and says the same in UTC.
+
+    Django asks for the `timezone` of a loader; that one has none, and can have no subclass.
+    """
+
+    format = Format.TEXT
+    timezone = UTC
+
+    def __new__(cls, oid: int, context: AdaptContext | None = None) -> Any:
+        """The loader for one result."""
+        return _loader(oid, context)
+
+
+_loader: Any = psycopg.adapters.get_loader(TIMESTAMPTZ_OID, Format.TEXT)
+# What Django makes every connection with whose times are in UTC.
+get_adapters_template(True, UTC).register_loader(TIMESTAMPTZ_OID, UTCLoader)
 
 
 class DatabaseWrapper(PostgresWrapper):
