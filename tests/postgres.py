@@ -6,6 +6,7 @@ stopped and deleted at the end.
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,5 +121,6 @@ def database(server: str, name: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the server goes with this process
     with postgres() as url:
         sys.exit(subprocess.run(sys.argv[1:], env={**os.environ, "DATABASE_URL": url}, check=False).returncode)  # noqa: S603 — the caller's own command
