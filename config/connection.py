@@ -1,6 +1,7 @@
 """A connection to gunicorn's worker: nobody waits for a request to arrive, nor for an answer to be taken."""
 
 import errno
+import os
 import re
 import select
 import socket
@@ -22,14 +23,22 @@ MAX_UNSENT_BYTES = 4 * 1024 * 1024
 # How long a thread waits for a client that takes nothing of an answer larger than that.
 ROOM_SECONDS = 10
 
-# A refresh asks memory alone and waits for nothing. One that is not small could have an answer that is not.
-BRIEF = re.compile(rb"POST [^ ?]*/auth/v1/token/refresh[ ?]")
+# One that is not small could have an answer that is not.
 MAX_BRIEF_BYTES = 8 * 1024
 
 EXPECTS_CONTINUE = re.compile(
     rb"[^\r\n]* HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*?Expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE
 )
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def brief_below(prefix: str) -> re.Pattern[bytes]:
+    """How a refresh begins, which asks memory alone and waits for nothing, where all paths begin with `prefix`."""
+    return re.compile(b"POST " + re.escape(prefix.encode()) + rb"/auth/v1/token/refresh[ ?]")
+
+
+# As gunicorn is told where the application is.
+BRIEF = brief_below(os.environ.get("SCRIPT_NAME", ""))
 
 
 class Client(socket.socket):

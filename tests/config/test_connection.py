@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from config import connection
-from config.connection import MAX_BRIEF_BYTES, MAX_UNSENT_BYTES, Client, Connection
+from config.connection import MAX_BRIEF_BYTES, MAX_UNSENT_BYTES, Client, Connection, brief_below
 from config.worker import MAX_UNTAKEN_BYTES, Worker
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -107,7 +107,7 @@ def test_keeps_nothing_for_a_client_that_it_has_left(pair):
     ("data", "is_brief"),
     [
         (REFRESH, True),
-        (REFRESH.replace(b"/auth", b"/registry/auth"), True),
+        (REFRESH.replace(b"/auth", b"/admin/auth"), False),
         (REFRESH.replace(b"refresh ", b"refresh?a=/b "), True),
         (REFRESH.replace(b"POST", b"GET"), False),
         (REFRESH.replace(b"refresh", b"refreshed"), False),
@@ -124,6 +124,11 @@ def test_knows_the_requests_that_wait_for_nothing(pair, data, is_brief):
     theirs.send(data)
     conn.missing()
     assert conn.is_brief is is_brief
+
+
+def test_knows_them_below_a_prefix():
+    assert brief_below("/registry").match(REFRESH.replace(b"/auth", b"/registry/auth"))
+    assert not brief_below("/registry").match(REFRESH)
 
 
 def test_cuts_off_who_has_taken_longest_when_too_much_is_kept():
