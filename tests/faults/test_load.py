@@ -291,6 +291,7 @@ def test_has_a_place_for_everybody_in_turn(made, process):
 
 def test_drops_no_request_when_it_is_told_to_stop(alone):
     made, process = alone
+    before = exchanges(made)
     callers = [Caller(made) for _ in range(12)]
     for caller in callers:
         caller.start()
@@ -300,10 +301,20 @@ def test_drops_no_request_when_it_is_told_to_stop(alone):
     for caller in callers:
         caller.over.set()
         caller.join(timeout=30)
-    assert sum(caller.served for caller in callers) > 0
+    served = sum(caller.served for caller in callers)
     failures = [failure for caller in callers for failure in caller.failures]
-    # Once it has stopped nobody listens; and 503 is an answer, which SQLite has for a crowd that writes.
-    assert [failure for failure in failures if "ConnectionRefused" not in failure and failure != "503"] == []
+    assert served > 0
+    # 503 is an answer, which SQLite has for a crowd that writes.
+    assert exchanges(made) - before == served + failures.count("503")
+    # Once it has stopped nobody listens. Who connects in the moment in which the last worker closes its socket is reset
+    # by the kernel, and nobody else knows of it.
+    lost = [failure for failure in failures if "ConnectionRefused" not in failure and failure != "503"]
+    assert len(lost) <= 2, lost
+
+
+def exchanges(made):
+    """How many the log tells of."""
+    return made.log.count('"route":"/auth/v1/key"')
 
 
 def test_frees_its_port_when_its_first_process_is_killed(alone):
