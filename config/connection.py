@@ -74,10 +74,8 @@ class Client(socket.socket):
     def push(self) -> None:
         """Send what the client takes now. Raises `OSError` when it has gone."""
         if self._unsent:
-            with suppress(BlockingIOError), memoryview(self._unsent) as rest:
-                sent = self.send(rest, socket.MSG_DONTWAIT)
-                rest.release()
-                del self._unsent[:sent]
+            with suppress(BlockingIOError):
+                del self._unsent[: self.send(self._unsent, socket.MSG_DONTWAIT)]
 
     def end_answer(self) -> None:
         """Send what there is: nothing will follow. A client that has gone is noticed when its connection is used."""
