@@ -15,7 +15,7 @@ import pytest
 
 from config.connection import MAX_HEAD_BYTES
 from config.worker import ARRIVAL_SECONDS
-from tests.server.registry import free_port, send, until
+from tests.server.registry import free_port, rest_of, send, until
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -76,7 +76,7 @@ def test_answers_who_sends_a_byte_at_a_time(made, process):
         for byte in head.encode() + body:
             client.sendall(bytes([byte]))
             time.sleep(0.01)
-        assert b"edi-token" in b"".join(iter(lambda: client.recv(65536), b""))
+        assert b"edi-token" in rest_of(client)
 
 
 def test_asks_once_for_the_body_of_who_waits_to_be_asked(made, process):
@@ -93,7 +93,7 @@ def test_asks_once_for_the_body_of_who_waits_to_be_asked(made, process):
             assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         begun = time.monotonic()
         client.sendall(body)
-        answer = b"".join(iter(lambda: client.recv(65536), b""))
+        answer = rest_of(client)
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"edi-token" in answer
         assert time.monotonic() - begun < 3
@@ -177,7 +177,7 @@ def test_waits_for_no_client_that_does_not_hang_up(made, process):
 def test_answers_pipelined_requests_in_order(made, process):
     with closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)) as client:
         client.sendall(PING * 9 + PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        received = b"".join(iter(lambda: client.recv(65536), b""))
+        received = rest_of(client)
     assert received.count(b"HTTP/1.1 200 OK") == received.count(b"pong") == 10
 
 
@@ -235,7 +235,7 @@ def exchanged(made):
     with closing(socket.socket()) as client:
         client.sendto(head.encode() + body, socket.MSG_FASTOPEN, ("127.0.0.1", made.port))
         client.settimeout(20)
-        answer = b"".join(iter(lambda: client.recv(65536), b""))
+        answer = rest_of(client)
     if not answer:
         raise ConnectionError("There was no answer.")
     return int(answer.split(maxsplit=2)[1])
@@ -340,7 +340,7 @@ def test_finishes_what_it_has_begun_when_it_is_told_to_stop(alone):
         process.terminate()
         time.sleep(0.5)
         client.sendall(body[5:])
-        received = b"".join(iter(lambda: client.recv(65536), b""))
+        received = rest_of(client)
     assert received.startswith(b"HTTP/1.1 200 ")
     assert b"edi-token" in received
     assert process.wait(timeout=40) == 0

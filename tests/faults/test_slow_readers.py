@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from tests.server.registry import until
+from tests.server.registry import rest_of, until
 
 # Larger than what the kernel keeps for a client with so little room.
 LARGE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
@@ -51,7 +51,7 @@ def test_gives_a_slow_reader_everything_in_order(server):
     with closing(reader(server)) as client:
         client.sendall(GET * 2 + CLOSE)
         time.sleep(0.5)
-        answers = b"".join(iter(lambda: client.recv(65536), b""))
+        answers = rest_of(client)
     assert len(whole) > 1_000_000
     assert answers.count(whole) == answers.count(b"HTTP/1.1 200 OK") == 3
 
@@ -63,7 +63,7 @@ def test_says_that_nothing_follows_when_the_last_of_it_was_read(server):
         head = client.recv(4096)
         length = int(re.search(rb"Content-Length: (\d+)", head)[1])
         time.sleep(0.5)
-        rest = b"".join(iter(lambda: client.recv(65536), b""))
+        rest = rest_of(client)
     assert len(head) + len(rest) == head.index(b"\r\n\r\n") + 4 + length
 
 

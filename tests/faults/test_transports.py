@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.server.registry import send
+from tests.server.registry import rest_of, send
 
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -62,7 +62,7 @@ def test_serves_on_a_unix_socket_and_waits_for_nobody_there(made, tmp_path):
         slow.sendall(half)
         with closing(connected(path)) as client:
             client.sendall(PING)
-            assert b"pong" in b"".join(iter(lambda: client.recv(65536), b""))
+            assert b"pong" in rest_of(client)
         assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
         for client in [*silent, slow]:
             client.close()

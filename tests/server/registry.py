@@ -158,6 +158,11 @@ def until(condition: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -
         time.sleep(0.05)
 
 
+def rest_of(client: socket.socket) -> bytes:
+    """All that a server still sends to `client` before it hangs up."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
 def send(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **headers: str) -> Answer:
     """One request on `connection`."""
     is_raw = body is None or isinstance(body, bytes) or hasattr(body, "__next__")

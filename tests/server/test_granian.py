@@ -15,7 +15,7 @@ import pytest
 from tests.core.process import PYTHON, run
 from tests.server import registry
 from tests.server.conftest import new_database
-from tests.server.registry import PATIENCE_SECONDS, Registry, free_port, until
+from tests.server.registry import PATIENCE_SECONDS, Registry, free_port, rest_of, until
 from tests.server.test_documented_lines import (  # noqa: F401 — these run here again
     test_answers_the_lines_that_init_prints,
     test_exchanges_an_api_key,
@@ -81,7 +81,7 @@ def raw(server, request, *, source="127.0.0.1"):
     address = ("127.0.0.1", server.port)
     with socket.create_connection(address, timeout=20, source_address=(source, 0)) as client:
         client.sendall(request)
-        return b"".join(iter(lambda: client.recv(65536), b""))
+        return rest_of(client)
 
 
 def get(server, path, *lines, source="127.0.0.1", method="GET"):

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from tests.server.registry import rest_of
+
 
 def test_keeps_nobody_waiting(server, stalled):
     begun = time.monotonic()
@@ -15,6 +17,6 @@ def test_keeps_nobody_waiting(server, stalled):
 
 @pytest.mark.parametrize("which", [0, 1], ids=["length", "chunks"])
 def test_is_told_that_its_body_did_not_arrive(stalled, which):
-    answer = b"".join(iter(lambda: stalled[which].recv(65536), b""))
+    answer = rest_of(stalled[which])
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"msg":"The request body did not arrive."' in answer

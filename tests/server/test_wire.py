@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.server.registry import send
+from tests.server.registry import rest_of, send
 
 LIMIT = 64 * 1024
 
@@ -25,7 +25,7 @@ def raw(server, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: client.recv(65536), b""))
+        return rest_of(client)
 
 
 def test_reads_the_body_of_a_delete(server, authorization):
