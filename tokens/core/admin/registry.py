@@ -5,6 +5,8 @@ from typing import Any, ClassVar, cast
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,11 +18,14 @@ from unfold.admin import ModelAdmin
 from tokens.core import kinds
 from tokens.core.admin import listing
 from tokens.core.admin.asking import Minted, VerbAdmin
-from tokens.core.admin.links import log_about
+from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
 from tokens.core.errors import RegistryError
 from tokens.core.models import AuditEvent, Recorded
+
+# No longer number fits into 64 bits.
+MAX_DIGITS = 18
 
 
 class ListAdmin(ModelAdmin):
@@ -48,9 +53,18 @@ class ListAdmin(ModelAdmin):
         """A list that finds its rows by indexes."""
         return RegistryChangeList
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list that `request` asks for. Raises `IncorrectLookupParameters`, also for what no database looks up."""
+        asked = (value for name, values in request.GET.lists() for value in values if name != SEARCH_VAR)
+        if any("\0" in value or (value.isdecimal() and len(value) > MAX_DIGITS) for value in asked):
+            raise IncorrectLookupParameters
+        return super().get_changelist_instance(request)
+
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """The rows of which a search field begins with the term."""
         term = search_term.strip()
+        if "\0" in term:  # PostgreSQL refuses to look it up
+            return queryset.none(), False
         return (listing.search(queryset, self.get_search_fields(request), term) if term else queryset), False
 
     def get_urls(self) -> list[URLPattern]:
@@ -60,12 +74,16 @@ class ListAdmin(ModelAdmin):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest, format: str) -> HttpResponse:
-        """All rows that the list's filters and search leave, as a file."""
+        """All rows that the list's filters and search leave, as a file; back to the list from what makes no sense."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if format not in self.export_formats:
             raise Http404
-        return cast(HttpResponse, self._exported(request, self.get_changelist_instance(request).queryset, format))
+        try:
+            rows = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(f"{page_of(self.model, 'changelist')}?{ERROR_FLAG}=1")
+        return cast(HttpResponse, self._exported(request, rows, format))
 
     def _exported(self, request: HttpRequest, queryset: QuerySet[Any], format: str) -> Any:
         related = self.list_select_related if isinstance(self.list_select_related, list | tuple) else ()

@@ -1,0 +1,76 @@
+"""What an operator's browser can be made to send to the admin: no query, id or export makes it answer 500."""
+
+import pytest
+from django.urls import reverse
+
+from tests.factories import ApiKeyFactory
+
+NAMES = [
+    "edi_auth_apikey",
+    "edi_auth_group",
+    "edi_auth_profile",
+    "podcast_perf_performancetoken",
+    "podcast_perf_publisher",
+    "tokens_auditevent",
+    "tokens_namedtoken",
+    "tokens_notice",
+]
+HUGE = "9" * 23
+QUERIES = [
+    *("q=%00", "q=a%00b", f"q={'a' * 3000}", "q=%F0%9F%98%80"),
+    *("o=x", "o=99", f"o=1.-2.{HUGE}", "p=x", "p=-1", "p=999", f"p={HUGE}", "all="),
+    *("state=%00", "state=x", "expires=%00", "action=%00", "channel=%00", "since=%00", "idp__exact=%00"),
+    *("about=%00:%00", "about=named_token:%00", f"about=named_token:{HUGE}", "about=:", "about=a:b@actor"),
+    *("id=abc", f"id={HUGE}", "id__in=x", "pk=%00", "nonsense=1", "name__startswith=a", "state=active&state=revoked"),
+    *(f"{name}__id__exact={value}" for name in ("owner", "group", "publisher") for value in ("abc", HUGE, "%00", "-1")),
+]
+
+
+@pytest.fixture
+def browser(admin, secrets_and_rows):
+    """A browser to which every list has something to show, and to which a failure of the server is an answer."""
+    ApiKeyFactory()
+    admin.raise_request_exception = False
+    return admin
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lists_or_leads_to_the_list_whatever_is_asked(browser, name):
+    url = reverse(f"admin:{name}_changelist")
+    statuses = {query: browser.get(f"{url}?{query}").status_code for query in QUERIES}
+    assert {query: status for query, status in statuses.items() if status not in {200, 302, 400}} == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exports_or_leads_to_the_list_whatever_is_asked(browser, name):
+    url = reverse(f"admin:{name}_export", args=["csv"])
+    statuses = {}
+    for query in QUERIES:
+        response = browser.get(f"{url}?{query}")
+        statuses[query] = response.status_code
+        if response.status_code == 200:
+            b"".join(response.streaming_content)
+        if response.status_code == 302:
+            assert response["Location"] == reverse(f"admin:{name}_changelist") + "?e=1"
+    assert {query: status for query, status in statuses.items() if status not in {200, 302, 400}} == {}
+
+
+@pytest.mark.parametrize("id", ["abc", HUGE, "_00", "-1", "%F0%9F%98%80", "%2e%2e", "0x1"])
+@pytest.mark.parametrize("name", NAMES)
+def test_finds_no_row_under_an_odd_id(browser, name, id):
+    url = reverse(f"admin:{name}_changelist")
+    for page in ("change", "history"):
+        assert browser.get(f"{url}{id}/{page}/").status_code in {302, 403, 404}
+
+
+@pytest.mark.parametrize("ids", ["", "abc", HUGE, "%00", "-1", "1" * 18, "&id=".join("1" * 900)])
+def test_asks_about_nothing_that_is_no_row(browser, ids):
+    url = reverse("admin:tokens_namedtoken_verb", args=["revoke"])
+    assert browser.get(f"{url}?id={ids}").status_code in {200, 302}
+
+
+@pytest.mark.parametrize("term", ["%00", "a" * 3000, "%F0%9F%98%80", "%25"])
+@pytest.mark.parametrize("page", ["1", "0", "x", HUGE])
+def test_completes_nothing_odd(browser, term, page):
+    query = f"app_label=edi_auth&model_name=apikey&field_name=owner&term={term}&page={page}"
+    assert browser.get(f"{reverse('admin:autocomplete')}?{query}").status_code in {200, 403, 404}
