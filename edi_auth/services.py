@@ -211,8 +211,13 @@ def create_tokens(edi_id: str, service_key: str, *, actor: Actor, now: datetime 
     return pair
 
 
+def is_administrator(profile: Profile) -> bool:
+    """Whether `profile` may end tokens and lock through the API: marked so, or named in `EDI_ADMIN_IDS`."""
+    return profile.is_administrator or profile.edi_id in settings.EDI_ADMIN_IDS
+
+
 def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
-    """The administrator whose EDI token `raw_edi` is: marked as one, or named in `EDI_ADMIN_IDS`.
+    """The administrator whose EDI token `raw_edi` is.
 
     Asks the database, not the snapshot, whether the token still counts. Raises `InvalidCredential` and `Forbidden`.
     """
@@ -220,7 +225,7 @@ def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
     found = ring().verify(raw_edi)
     claims.check(found, now=now)
     profile = Profile.objects.filter(edi_id=found["sub"]).first()
-    if profile is None or not (profile.is_administrator or profile.edi_id in settings.EDI_ADMIN_IDS):
+    if profile is None or not is_administrator(profile):
         raise Forbidden("Only an administrator may do this.")
     if profile.locked_at is not None:
         raise Forbidden("The profile is locked.")
