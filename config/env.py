@@ -197,11 +197,11 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
         # What the server has not confirmed after so many milliseconds never will be; keepalives find idle ones.
         for option, value in {"connect_timeout": 2, "tcp_user_timeout": 2000, "keepalives_idle": 10}.items():
             options.setdefault(option, value)
-        # The pool gives up after `reconnect_timeout`; longer, and its pauses between attempts grow to minutes.
         # The server reads values apart from the statement: a tenth less work here than writing them into it.
         options["server_side_binding"] = True
         # Which statements are prepared says `Repeated`; for a pooler that cannot keep them, none are.
         options["prepare_threshold"] = None if str(options.get("prepare_threshold", 0)).lower() == "none" else 0
+        # The pool gives up after `reconnect_timeout`; longer, and its pauses between attempts grow to minutes.
         options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 1.5, "reconnect_timeout": 1}
     elif engine == "django.db.backends.sqlite3":
         config |= {"CONN_MAX_AGE": None, "NAME": config["NAME"]}

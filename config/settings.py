@@ -241,12 +241,16 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"()": "tokens.core.operations.logs.formatter", "log_format": LOG_FORMAT}},
-    "filters": {"is_fault": {"()": "tokens.core.operations.logs.IsFault"}},
+    "filters": {
+        "is_fault": {"()": "tokens.core.operations.logs.IsFault"},
+        "tracebackless": {"()": "tokens.core.operations.logs.Tracebackless"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR", "filters": ["is_fault"]},
+        "django.security.DisallowedHost": {"filters": ["tracebackless"]},
         "psycopg.pool": {"level": "ERROR"},
         "django.server": {"handlers": [], "propagate": True},
     },
