@@ -25,6 +25,12 @@ def test_names_every_route_of_the_apis():
     assert {route for route in routes if route.replace("{edi_id}", "<EDI-ID>") not in unescape(page)} == set()
 
 
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE", "FOO"])
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/api/docs/", "/api/schema/", "/healthz", "/readyz", "/metrics"])
+def test_answers_every_method_on_purpose(path, method):
+    assert request(method, path).status in {200, 204, 403, 404, 405, 503}
+
+
 @pytest.mark.parametrize("path", ["/", "/nowhere"])
 def test_links_to_nothing_that_is_missing(path):
     targets = links(request("GET", path, **HTML).body.decode())
