@@ -28,7 +28,18 @@ from tokens.core.models import AuditEvent, Recorded
 MAX_DIGITS = 18
 
 
-class ListAdmin(ModelAdmin):
+class LookupAdmin(ModelAdmin):
+    """Lists that send nothing to the database that this cannot look up."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list that `request` asks for. Raises `IncorrectLookupParameters`, also for what no database looks up."""
+        asked = (value for name, values in request.GET.lists() for value in values if name != SEARCH_VAR)
+        if any("\0" in value or (value.isdecimal() and len(value) > MAX_DIGITS) for value in asked):
+            raise IncorrectLookupParameters
+        return super().get_changelist_instance(request)
+
+
+class ListAdmin(LookupAdmin):
     """Lists that do not count all their rows, are searched by how a text begins, and can be taken away as a file."""
 
     actions_on_bottom = False
@@ -52,13 +63,6 @@ class ListAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         """A list that finds its rows by indexes."""
         return RegistryChangeList
-
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """The list that `request` asks for. Raises `IncorrectLookupParameters`, also for what no database looks up."""
-        asked = (value for name, values in request.GET.lists() for value in values if name != SEARCH_VAR)
-        if any("\0" in value or (value.isdecimal() and len(value) > MAX_DIGITS) for value in asked):
-            raise IncorrectLookupParameters
-        return super().get_changelist_instance(request)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """The rows of which a search field begins with the term."""
