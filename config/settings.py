@@ -158,6 +158,8 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+# By itself it would take the address of the proxy, and lock out everybody who comes through that.
+AXES_CLIENT_IP_CALLABLE = "tokens.core.http.client_address"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
