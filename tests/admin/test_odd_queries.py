@@ -75,3 +75,19 @@ def test_asks_about_nothing_that_is_no_row(browser, ids):
 def test_completes_nothing_odd(browser, term, page):
     query = f"app_label=edi_auth&model_name=apikey&field_name=owner&term={term}&page={page}"
     assert browser.get(f"{reverse('admin:autocomplete')}?{query}").status_code in {200, 403, 404}
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("edi_auth_apikey", "key_hash"),
+        ("edi_auth_apikey", "previous_fingerprint"),
+        ("podcast_perf_publisher", "key_hash"),
+        ("tokens_namedtoken", "subject"),
+        ("tokens_operator", "password"),
+    ],
+)
+def test_tells_nobody_how_a_digest_begins(browser, name, column):
+    url = reverse(f"admin:{name}_changelist")
+    for lookup in (f"{column}__startswith", column, f"{column}__regex"):
+        assert browser.get(f"{url}?{lookup}=a").status_code == 400
