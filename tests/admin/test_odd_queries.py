@@ -1,8 +1,11 @@
 """What an operator's browser can be made to send to the admin: no query, id or export makes it answer 500."""
 
+from urllib.parse import quote
+
 import pytest
 from django.urls import reverse
 
+from edi_auth.models import Profile
 from tests.factories import ApiKeyFactory
 
 NAMES = [
@@ -91,3 +94,47 @@ def test_tells_nobody_how_a_digest_begins(browser, name, column):
     url = reverse(f"admin:{name}_changelist")
     for lookup in (f"{column}__startswith", column, f"{column}__regex"):
         assert browser.get(f"{url}?{lookup}=a").status_code == 400
+
+
+@pytest.mark.parametrize("selected", ["abc", HUGE, "\0", "-1"])
+@pytest.mark.parametrize("name", NAMES)
+def test_does_nothing_to_a_selection_of_what_is_no_row(browser, name, selected):
+    url = reverse(f"admin:{name}_changelist")
+    for action in ("export_csv", "revoke_selected", "delete_selected", ""):
+        for across in ("0", "1"):
+            asked = {"action": action, "_selected_action": [selected], "select_across": across}
+            assert browser.post(url, asked).status_code in {200, 302, 400}
+
+
+FIELDS = {
+    "name": ["\0", "a\nb", "x" * 300],
+    "owner": ["abc", HUGE, "\0", "-1"],
+    "group": ["abc", HUGE, "\0"],
+    "members": ["abc", HUGE, "\0"],
+    "links": ["abc", HUGE],
+    "idp": ["\0", "x"],
+    "idp_uid": ["a*b", "\0", "public"],
+    "email": ["\0", "x@"],
+    "allowed_networks": ["x", "192.0.2.1/99", "\0", "," * 500, "192.0.2.1," * 5000],
+    "expires_at_0": ["9999-12-31", "0001-01-01", "10000-01-01", "\0"],
+    "starts_at_0": ["9999-12-31", "0001-01-01"],
+    "hours": ["0", "-1", HUGE, "1e3", "\0"],
+    "existing_key": ["\0"],
+    "is_active": ["\0"],
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"tokens_auditevent", "tokens_notice"}])
+def test_takes_or_refuses_whatever_a_form_holds(browser, name, field):
+    given = {"name": "odd", "owner": Profile.objects.earliest("pk").pk, "idp": "orcid", "idp_uid": "odd", "hours": "1"}
+    for value in FIELDS[field]:
+        odd = {**given, "expires_at_1": "23:59:59", "starts_at_1": "23:59:59", field: value}
+        for query in ("", f"?{field}={quote(value[:100])}"):
+            url = f"{reverse(f'admin:{name}_add')}{query}"
+            assert {browser.get(url).status_code, browser.post(url, odd).status_code} <= {200, 302, 400}
+
+
+@pytest.mark.parametrize("secret", ["\0", "Bearer \0", "x" * 60000, "a.b.c", "é.é.é", "a-" + "=" * 50, "A" * 44 + "-A"])
+def test_finds_no_row_behind_an_odd_secret(browser, secret):
+    assert browser.post(reverse("find_secret"), {"secret": secret}).status_code == 302

@@ -5,9 +5,10 @@ from typing import Any, ClassVar, cast
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,10 +24,14 @@ from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
 from tokens.core.errors import RegistryError
-from tokens.core.models import AuditEvent, Recorded
+from tokens.core.models import AuditEvent, Recorded, is_id
 
-# No longer number fits into 64 bits.
-MAX_DIGITS = 18
+
+def check_ids(request: HttpRequest, *names: str) -> None:
+    """Raise `BadRequest` unless all values that go by `names` could be ids; the framework looks them up as they are."""
+    values = [value for name in names for asked in (request.GET, request.POST) for value in asked.getlist(name)]
+    if not all(map(is_id, filter(None, values))):
+        raise BadRequest("What was selected has no ids.")
 
 
 class LookupAdmin(ModelAdmin):
@@ -43,9 +48,21 @@ class LookupAdmin(ModelAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list that `request` asks for. Raises `IncorrectLookupParameters`, also for what no database looks up."""
         asked = (value for name, values in request.GET.lists() for value in values if name != SEARCH_VAR)
-        if any("\0" in value or (value.isdecimal() and len(value) > MAX_DIGITS) for value in asked):
+        if any("\0" in value or (value.isdecimal() and not is_id(value)) for value in asked):
             raise IncorrectLookupParameters
         return super().get_changelist_instance(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, or what was chosen to be done with a selection. Raises `BadRequest` for one that is none."""
+        check_ids(request, ACTION_CHECKBOX_NAME)
+        return super().changelist_view(request, extra_context)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """The form. Raises `BadRequest` for what cannot be related."""
+        check_ids(request, *self.get_autocomplete_fields(request))
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
 
 class ListAdmin(LookupAdmin):
