@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
@@ -94,11 +95,13 @@ class PrincipalAdmin(RegistryAdmin):
         """How many API keys a lock refuses, and an unlocking lets in again."""
         keys = ApiKey.objects.filter(revoked_at__isnull=True, is_active=True, **{f"{self.keys_of}__in": rows})
         number = keys[:1000].count()
+        counted, ending = f"{number} API key{pluralize(number)}", pluralize(number, "s,")
         if verb is LOCK:
-            return [f"{number} API keys stop working at once.", "Tokens that they gave are renewed no more."]
+            return [f"{counted} stop{ending} working at once.", "Tokens that keys gave are renewed no more."]
         if verb is UNLOCK:
-            return [f"{number} API keys can work again."]
-        return [f"Whoever holds tokens of {len(rows)} here must ask for new ones.", f"{number} API keys go on working."]
+            return [f"{counted} can work again."]
+        go = pluralize(number, "goes,go")
+        return [f"Whoever holds tokens of {len(rows)} here must ask for new ones.", f"{counted} {go} on working."]
 
     def change(self, request: HttpRequest, row: Any, changes: dict[str, Any]) -> None:
         """Update it."""

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
@@ -61,7 +62,8 @@ class PublisherAdmin(CredentialAdmin):
         told = super().consequences(verb, rows)
         tokens = PerformanceToken.objects.usable().filter(publisher__in=rows)[:1000].count() if verb.is_ending else 0
         if tokens:
-            told.append(f"{tokens} performance tokens that it fetched go on until they expire or are revoked.")
+            go = pluralize(tokens, "goes,go")
+            told.append(f"{tokens} performance token{pluralize(tokens)} it fetched {go} on until revoked or expired.")
         return told
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Publisher, str]:

@@ -15,6 +15,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -123,7 +124,8 @@ def recovered(request: HttpRequest, form: RecoveryForm) -> RecoveryCodes | None:
             "recovery_code", "That code is not right, or it was used before. After several mistakes wait a little."
         )
     else:
-        left = f"{len(codes.digests)} recovery codes are left"
+        number = len(codes.digests)
+        left = f"{number} recovery code{pluralize(number)} {pluralize(number, 'is,are')} left"
         way = (
             "have another operator reset your second factor"
             if operators.must_have_second_factor(row)

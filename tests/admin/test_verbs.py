@@ -260,12 +260,16 @@ def test_counts_the_keys_that_a_lock_refuses(admin):
         ApiKeyFactory(owner=owner)
     ApiKeyFactory(owner=owner, revoked_at=timezone.now())
     assert "2 API keys stop working at once." in ask(admin, PROFILE, "lock", owner).context["consequences"]
+    one = ApiKeyFactory().owner
+    assert "1 API key stops working at once." in ask(admin, PROFILE, "lock", one).context["consequences"]
+    assert "1 API key goes on working." in ask(admin, PROFILE, "end_tokens", one).context["consequences"]
 
 
 def test_tells_that_fetched_tokens_outlive_their_publisher(admin):
     publisher = PublisherFactory()
     PerformanceTokenFactory(publisher=publisher)
-    assert "1 performance tokens" in ask(admin, PUBLISHER, "revoke", publisher).context["consequences"][-1]
+    told = ask(admin, PUBLISHER, "revoke", publisher).context["consequences"]
+    assert "1 performance token it fetched goes on" in told[-1]
 
 
 def test_leaves_alone_what_was_done_before(admin):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
+from django.template.defaultfilters import pluralize
 from rich.console import Console
 from rich.progress import Progress
 
@@ -41,7 +42,7 @@ class Command(RegistryCommand):
         expired = services.expired_before(after(-older_than))
         if options["dry_run"]:
             count = expired.count()
-            self.report(f"{count} performance tokens would be deleted.", {"deleted": 0, "left": count})
+            self.report(f"{counted(count)} would be deleted.", {"deleted": 0, "left": count})
             return
         with self._bar(expired.count) as progress:
             purged = services.purge(
@@ -52,7 +53,7 @@ class Command(RegistryCommand):
                 progress=progress,
             )
         left = expired.count()
-        sentence = f"Deleted {purged.deleted} performance tokens; {left} are left to delete."
+        sentence = f"Deleted {counted(purged.deleted)}; {left} {pluralize(left, 'is,are')} left to delete."
         self.report(sentence, {"deleted": purged.deleted, "left": left})
 
     @contextmanager
@@ -64,3 +65,8 @@ class Command(RegistryCommand):
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("Deleting", total=total())
             yield lambda deleted: bar.advance(task, deleted)
+
+
+def counted(number: int) -> str:
+    """So many performance tokens, in words."""
+    return f"{number} performance token{pluralize(number)}"
