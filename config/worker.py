@@ -48,6 +48,7 @@ PAUSE_SECONDS = 10
 
 # A thread finds in the kernel what it is given; with this (struct timeval) it waits for nothing else.
 NO_WAIT = struct.pack("ll", 0, 1000)
+RECEIVE_PATIENCE = socket.SOL_SOCKET, socket.SO_RCVTIMEO
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -99,15 +100,17 @@ class Worker(ThreadWorker):
             self._full_until = time.monotonic() + FULL_SECONDS
             return False
         self.nr_conns += 1
-        if self.cfg.is_ssl or client.family == socket.AF_UNIX:
-            # A thread waits for these, as long as the listener says; a Unix socket does not have that from it.
-            patience = listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, len(NO_WAIT))
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        is_watched = not self.cfg.is_ssl and client.family != socket.AF_UNIX
+        # A Unix socket does not have from its listener how long a thread waits for it.
+        patience = NO_WAIT if is_watched else listener.getsockopt(*RECEIVE_PATIENCE, len(NO_WAIT))
+        client.setsockopt(*RECEIVE_PATIENCE, patience)
+        if self.cfg.is_ssl:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         else:
             client = Client(client)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NO_WAIT)
-        self.enqueue_req(Connection(self, self.cfg, client, address, listener.getsockname()))
+        conn = Connection(self, self.cfg, client, address, listener.getsockname())
+        conn.is_watched = is_watched
+        self.enqueue_req(conn)
         return True
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -139,12 +142,12 @@ class Worker(ThreadWorker):
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Keep or close `conn`, once the client has taken the answer."""
-        if not (conn.is_watched and conn.sock.unsent):
+        if not conn.unsent:
             super().finish_request(conn, fs)
             return
         self._departing[conn] = time.monotonic() + DEPARTURE_SECONDS, fs
         self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_room, conn))
-        while sum(one.sock.unsent for one in self._departing) > MAX_UNTAKEN_BYTES:
+        while sum(one.unsent for one in self._departing) > MAX_UNTAKEN_BYTES:
             self._cut_off(next(iter(self._departing)))
 
     def murder_pending(self) -> None:
@@ -175,8 +178,7 @@ class Worker(ThreadWorker):
         try:
             return super().handle(conn)
         finally:
-            if conn.is_watched:
-                conn.sock.end_answer()
+            conn.end_answer()
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         """Answer a request. Who waited to be asked for the body was asked, or is refused without it."""
@@ -202,8 +204,7 @@ class Worker(ThreadWorker):
                 super().finish_request(conn, done)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        if conn.is_watched:
-            conn.sock.end_answer()
+        conn.end_answer()
         try:
             return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
         except BlockingIOError:

@@ -1,9 +1,11 @@
 """The server behind TLS of gunicorn's own and on a Unix socket."""
 
 import http.client
+import re
 import socket
 import ssl
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -66,3 +68,21 @@ def test_serves_on_a_unix_socket_and_waits_for_nobody_there(made, tmp_path):
         assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
         for client in [*silent, slow]:
             client.close()
+
+
+def test_serves_on_a_unix_socket_while_clients_there_do_not_read(made, tmp_path):
+    """More of them than there are threads, each with more to read than the kernel keeps; it is all there later."""
+    path = tmp_path / "socket"
+    large = b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+    with made.serving(bind=f"unix:{path}", workers=1), ExitStack() as stack:
+        clients = [stack.enter_context(closing(connected(path))) for _ in range(6)]
+        for client in clients:
+            client.sendall(PING.replace(b"/auth/v1/ping", large))
+        begun = time.monotonic()
+        with closing(connected(path)) as client:
+            client.sendall(PING)
+            assert b"pong" in rest_of(client)
+        assert time.monotonic() - begun < 5
+        answer = rest_of(clients[0])
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert len(body) == int(re.search(rb"Content-Length: (\d+)", head)[1]) > 1_000_000
