@@ -4,9 +4,9 @@ By itself it hands a thread each connection on which something has arrived, and 
 the answer, so that as many clients as there are threads, each sending or reading a byte a second, keep everybody else
 from being served. Here a request waits in the kernel until the last byte of it is there, the rest of an answer waits
 until there is room for it, and either costs no thread meanwhile. What needs no thread at all, a refresh, is given
-none: threads that compute at the same time only take turns. Three more things that it does not do by itself: let go of
-kept connections while others wait for a place, hang up without waiting for the client, and serve those who have
-connected when it is told to stop.
+none: threads that compute at the same time only take turns. Four more things that it does not do by itself: leave
+connections to a worker that has few, let go of kept ones while others wait for a place, hang up without waiting for the
+client, and serve those who have connected when it is told to stop.
 """
 
 import errno
@@ -23,6 +23,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
+from config import balance
 from config.arriving import Walk
 from config.connection import FIRST_LOOK_BYTES, MAX_HEAD_BYTES, Client, Connection
 
@@ -39,6 +40,8 @@ MAX_UNTAKEN_BYTES = 16 * 1024 * 1024
 MAX_LINGERING = 128
 # How long nobody is accepted when the system has no room for one more.
 FULL_SECONDS = 0.5
+# For how long a connection is left to a worker that has less than half as many.
+LEAVE_SECONDS = 0.001
 # How long a thread may spend on what the application has left of a body.
 DRAIN_SECONDS = 0.1
 # For how long at a time requests are served where connections are accepted, and for how long none are after one that
@@ -62,7 +65,7 @@ class Worker(ThreadWorker):
         self._arriving: dict[Connection, float] = {}
         self._departing: dict[Connection, tuple[float, Future[Any]]] = {}
         self._lingering: dict[socket.socket, float] = {}
-        self._full_until = self._pause_until = self._turn_ends = 0.0
+        self._full_until = self._left_until = self._pause_until = self._turn_ends = 0.0
         self._is_serving = False
         super().__init__(*args, **kwargs)
 
@@ -89,7 +92,10 @@ class Worker(ThreadWorker):
         self._kept = number
 
     def accept(self, listener: socket.socket) -> bool:
-        """Take the next connection. Returns whether there was one."""
+        """Take the next connection. Returns whether there was one, and this worker was the one to take it."""
+        if self._leaves_it():
+            super().set_accept_enabled(False)
+            return False
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -100,6 +106,8 @@ class Worker(ThreadWorker):
             self._full_until = time.monotonic() + FULL_SECONDS
             return False
         self.nr_conns += 1
+        self._left_until = 0.0
+        self._tell()
         is_watched = not self.cfg.is_ssl and client.family != socket.AF_UNIX
         # A Unix socket does not have from its listener how long a thread waits for it.
         patience = NO_WAIT if is_watched else listener.getsockopt(*RECEIVE_PATIENCE, len(NO_WAIT))
@@ -115,6 +123,8 @@ class Worker(ThreadWorker):
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Begin or cease to accept. Who stops for good takes first those who have connected, and then nobody else."""
+        if enabled and time.monotonic() < self._left_until:
+            return
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
             for listener in self.sockets:
@@ -126,6 +136,9 @@ class Worker(ThreadWorker):
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Do what is to be done next."""
         self._turn_ends = math.inf
+        self._tell()
+        if (left := self._left_until - time.monotonic()) > 0:
+            timeout = min(timeout, left)
         super().wait_for_and_dispatch_events(timeout)
 
     def enqueue_req(self, conn: Connection) -> None:
@@ -185,6 +198,17 @@ class Worker(ThreadWorker):
         if conn.is_watched:
             req._expected_100_continue = False  # noqa: SLF001 — gunicorn has no other way to keep it from asking again
         return super().handle_request(req, conn)
+
+    def _tell(self) -> None:
+        balance.tell(self.age, self.nr_conns if self.alive else balance.ABSENT)
+
+    def _leaves_it(self) -> bool:
+        """Whether the next connection is left to a worker that has less than half as many, for a moment."""
+        now = time.monotonic()
+        if not self.alive or self.nr_conns <= 2 * (balance.fewest() + 1) or now < self._left_until + LEAVE_SECONDS:
+            return False
+        self._left_until = now + LEAVE_SECONDS
+        return True
 
     def _on_more(self, conn: Connection, client: socket.socket) -> None:
         self.poller.unregister(client)
