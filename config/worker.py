@@ -14,6 +14,7 @@ import math
 import socket
 import struct
 import time
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -74,7 +75,7 @@ class Worker(ThreadWorker):
         """How many connections there may be; none more while the system has no room for one."""
         if time.monotonic() < self._full_until:
             return 0
-        return self._places + min(len(self._arriving) + len(self._departing), MAX_WAITING)
+        return self._places + len(self._arriving) + len(self._departing)
 
     @worker_connections.setter
     def worker_connections(self, number: int) -> None:
@@ -150,6 +151,7 @@ class Worker(ThreadWorker):
             conn.wake_at(conn.mark)
             self._arriving.setdefault(conn, time.monotonic() + ARRIVAL_SECONDS)
             self.poller.register(conn.sock, EVENT_READ, partial(self._on_more, conn))
+            self._make_room()
         else:
             self._serve(conn)
 
@@ -162,6 +164,7 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_room, conn))
         while sum(one.unsent for one in self._departing) > MAX_UNTAKEN_BYTES:
             self._cut_off(next(iter(self._departing)))
+        self._make_room()
 
     def murder_pending(self) -> None:
         """Let go of those whose time is over, and of those that have sent nothing when the worker stops."""
@@ -211,6 +214,8 @@ class Worker(ThreadWorker):
         return True
 
     def _on_more(self, conn: Connection, client: socket.socket) -> None:
+        if conn not in self._arriving:  # let go since the kernel told of it
+            return
         self.poller.unregister(client)
         self.enqueue_req(conn)
 
@@ -264,6 +269,17 @@ class Worker(ThreadWorker):
             self._is_serving = False
         if time.monotonic() - begun > TURN_SECONDS:
             self._pause_until = time.monotonic() + PAUSE_SECONDS
+
+    def _make_room(self) -> None:
+        """While too many wait, let go of one at the address that has most of them: who has been sending for longest."""
+        while len(waiting := [*self._arriving, *self._departing]) > MAX_WAITING:
+            ((most, _),) = Counter(conn.client[:1] for conn in waiting).most_common(1)
+            conn = next(conn for conn in waiting if conn.client[:1] == most)
+            if conn in self._departing:
+                self._cut_off(conn)
+            else:
+                self.poller.unregister(conn.sock)
+                self._refuse(conn, TIMEOUT)
 
     def _let_go(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)
