@@ -41,6 +41,14 @@ def texts(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
+def alike(name: str, pattern: str, words: str) -> list[str]:
+    """The comma-separated values of `name`; raises `ImproperlyConfigured` unless each fits `pattern`, in `words`."""
+    values = texts(name)
+    if not all(re.fullmatch(pattern, value) for value in values):
+        raise ImproperlyConfigured(f"{name} must be {words}, separated by commas.")
+    return values
+
+
 def boolean(name: str, default: bool) -> bool:
     """`name` as a truth value; raises `ImproperlyConfigured` for anything but a plain yes or no."""
     value = text(name, str(default)).lower()
@@ -74,6 +82,14 @@ def lifetime(name: str) -> timedelta | None:
     if match is None:
         raise ImproperlyConfigured(f"{name} must be a number of days or hours, such as 90d or 12h, or empty.")
     return timedelta(days=int(match[1])) if match[2] == "d" else timedelta(hours=int(match[1]))
+
+
+def lifetimes(name: str) -> tuple[timedelta | None, timedelta | None]:
+    """`name`_DEFAULT_LIFETIME and `name`_MAX_LIFETIME; raises `ImproperlyConfigured` where the first is longer."""
+    default, longest = lifetime(f"{name}_DEFAULT_LIFETIME"), lifetime(f"{name}_MAX_LIFETIME")
+    if default is not None and longest is not None and default > longest:
+        raise ImproperlyConfigured(f"{name}_DEFAULT_LIFETIME is longer than {name}_MAX_LIFETIME.")
+    return default, longest
 
 
 def http_url(name: str, default: str) -> str:
@@ -161,10 +177,7 @@ def mail(name: str) -> Mail:
 
 def addresses(name: str) -> list[str]:
     """The comma-separated e-mail addresses of `name`; raises `ImproperlyConfigured` for anything else."""
-    values = texts(name)
-    if not all(re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", value) for value in values):
-        raise ImproperlyConfigured(f"{name} must be e-mail addresses, separated by commas.")
-    return values
+    return alike(name, r"[^\s@<>]+@[^\s@<>]+", "e-mail addresses")
 
 
 def log_format(name: str) -> str:
@@ -202,15 +215,17 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     engine = config.get("ENGINE")
     options = config.setdefault("OPTIONS", {})
     if engine == "django.db.backends.postgresql":
+        if not (config["NAME"] or options.get("service")):
+            raise ImproperlyConfigured(f"{name} names no database: postgres://user:password@host/name")
         config |= {"CONN_MAX_AGE": 0, "ENGINE": "tokens.core.postgresql"}
         # What the server has not confirmed after so many milliseconds never will be; keepalives find idle ones.
         for option, value in {"connect_timeout": 2, "tcp_user_timeout": 2000, "keepalives_idle": 10}.items():
             options.setdefault(option, value)
-        # The pool gives up after `reconnect_timeout`; longer, and its pauses between attempts grow to minutes.
         # The server reads values apart from the statement: a tenth less work here than writing them into it.
         options["server_side_binding"] = True
         # Which statements are prepared says `Repeated`; for a pooler that cannot keep them, none are.
         options["prepare_threshold"] = None if str(options.get("prepare_threshold", 0)).lower() == "none" else 0
+        # The pool gives up after `reconnect_timeout`; longer, and its pauses between attempts grow to minutes.
         options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 1.5, "reconnect_timeout": 1}
     elif engine == "django.db.backends.sqlite3":
         config |= {"CONN_MAX_AGE": None, "NAME": config["NAME"]}

@@ -30,15 +30,13 @@ EXPIRES_IN = env.hours("EXPIRES_IN", "1", high=24 * 366)
 PERFORMANCE_LISTENER_TOKENS = env.boolean("PERFORMANCE_LISTENER_TOKENS", False)
 PERFORMANCE_LISTENER_MAX_HOURS = env.integer("PERFORMANCE_LISTENER_MAX_HOURS", 24, low=1, high=24 * 366)
 PERFORMANCE_TOKEN_KEEP_DAYS = env.integer("PERFORMANCE_TOKEN_KEEP_DAYS", 30, low=0, high=3660)
-PUBLISHER_DEFAULT_LIFETIME = env.lifetime("PUBLISHER_DEFAULT_LIFETIME")
-PUBLISHER_MAX_LIFETIME = env.lifetime("PUBLISHER_MAX_LIFETIME")
+PUBLISHER_DEFAULT_LIFETIME, PUBLISHER_MAX_LIFETIME = env.lifetimes("PUBLISHER")
 
 # Named tokens, `/_/token`
 TOKENS_SECRET_KEY = env.text("TOKENS_SECRET_KEY")
 TOKENS_SECRET_KEY_NEXT = env.text("TOKENS_SECRET_KEY_NEXT")
 TOKENS_SECRET_KEY_FALLBACKS = tuple(env.texts("TOKENS_SECRET_KEY_FALLBACKS"))
-NAMED_TOKEN_DEFAULT_LIFETIME = env.lifetime("NAMED_TOKEN_DEFAULT_LIFETIME")
-NAMED_TOKEN_MAX_LIFETIME = env.lifetime("NAMED_TOKEN_MAX_LIFETIME")
+NAMED_TOKEN_DEFAULT_LIFETIME, NAMED_TOKEN_MAX_LIFETIME = env.lifetimes("NAMED_TOKEN")
 
 # EDI and PASTA tokens, `/auth/v1`
 EDI_JWT_PRIVATE_KEY_PATH = env.path("EDI_JWT_PRIVATE_KEY_PATH", "var/keys/edi.pem", base=BASE_DIR)
@@ -47,9 +45,8 @@ EDI_JWT_HOSTED_DOMAIN = env.host("EDI_JWT_HOSTED_DOMAIN", "edirepository.org")
 EDI_TOKEN_HOURS = env.integer("EDI_TOKEN_HOURS", 8, low=1, high=24 * 31)
 EDI_MAX_SESSION_HOURS = env.integer("EDI_MAX_SESSION_HOURS", 0, low=0, high=24 * 366)
 EDI_SERVICE_KEY = env.text("EDI_SERVICE_KEY")
-EDI_ADMIN_IDS = env.texts("EDI_ADMIN_IDS")
-API_KEY_DEFAULT_LIFETIME = env.lifetime("API_KEY_DEFAULT_LIFETIME")
-API_KEY_MAX_LIFETIME = env.lifetime("API_KEY_MAX_LIFETIME")
+EDI_ADMIN_IDS = env.alike("EDI_ADMIN_IDS", "EDI-[0-9a-f]{40}", "EDI-IDs")
+API_KEY_DEFAULT_LIFETIME, API_KEY_MAX_LIFETIME = env.lifetimes("API_KEY")
 EDI_REVOCATION_SECONDS = env.integer("EDI_REVOCATION_SECONDS", 2, low=1, high=3600)
 EDI_REVOCATION_MAX_AGE = env.integer("EDI_REVOCATION_MAX_AGE", 0, low=0, high=24 * 3600)
 PASTA_PRIVATE_KEY_PATH = env.path("PASTA_PRIVATE_KEY_PATH", "var/keys/pasta.pem", base=BASE_DIR)
@@ -158,6 +155,8 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+# By itself it would take the address of the proxy, and lock out everybody who comes through that.
+AXES_CLIENT_IP_CALLABLE = "tokens.core.http.client_address"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -176,7 +175,9 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 TRUSTED_PROXIES, TRUSTS_UNIX_SOCKET = env.proxies("TRUSTED_PROXIES")
-CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = env.alike(
+    "CSRF_TRUSTED_ORIGINS", r"https?://[A-Za-z0-9.*_\[\]:-]+", "origins such as https://host"
+)
 METRICS_ALLOWED_NETWORKS = env.networks("METRICS_ALLOWED_NETWORKS", "127.0.0.1,::1")
 
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
@@ -241,12 +242,16 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"()": "tokens.core.operations.logs.formatter", "log_format": LOG_FORMAT}},
-    "filters": {"is_fault": {"()": "tokens.core.operations.logs.IsFault"}},
+    "filters": {
+        "is_fault": {"()": "tokens.core.operations.logs.IsFault"},
+        "tracebackless": {"()": "tokens.core.operations.logs.Tracebackless"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR", "filters": ["is_fault"]},
+        "django.security.DisallowedHost": {"filters": ["tracebackless"]},
         "psycopg.pool": {"level": "ERROR"},
         "django.server": {"handlers": [], "propagate": True},
     },

@@ -25,7 +25,7 @@ urlpatterns = [
     *(path(f"admin/{label}/", RedirectView.as_view(pattern_name="admin:index")) for label in APPS),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(content_negotiation_class=Negotiation), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema", metadata_class=None), name="docs"),
 ]
 
 handler404 = "config.views.not_found"

@@ -16,6 +16,7 @@ from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.listing import moment
 from tokens.core.admin.registry import RegistryAdmin
 from tokens.core.admin.verbs import END_TOKENS, LOCK, ROTATABLE_VERBS, UNLOCK, Verb, operator
+from tokens.core.errors import Forbidden
 from tokens.core.models import Range
 
 
@@ -37,6 +38,20 @@ class LockFilter(admin.SimpleListFilter):
     def ranges(self, model: type[Principal]) -> Sequence[Range] | None:
         """Where those are that are locked, the latest first."""
         return (Range(Q(), ("-locked_at",)),) if self.value() == "yes" else None
+
+
+def may_lock(request: HttpRequest) -> bool:
+    """Whether the operator may lock profiles."""
+    return request.user.has_perm("edi_auth.lock_profile")
+
+
+def check_may_hold(request: HttpRequest, owner: Profile, group: Group | None) -> None:
+    """Raise `Forbidden` unless the operator may see the secret of a key of `owner`, or of `group` in its place.
+
+    An administrator's key gives tokens that lock profiles, which is not for operators who may not.
+    """
+    if group is None and services.is_administrator(owner) and not may_lock(request):
+        raise Forbidden(f"{owner} is an administrator: whoever has a key of theirs may lock profiles, and you may not.")
 
 
 class PrincipalAdmin(RegistryAdmin):
@@ -116,15 +131,16 @@ class ProfileAdmin(PrincipalAdmin):
     keys_of = "owner"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> Any:
-        """An identity never changes."""
-        return () if obj is None else (*self.facts, "idp", "idp_uid")
+        """An identity never changes. Whoever may not lock makes nobody an administrator, who may."""
+        guarded = () if may_lock(request) else ("is_administrator",)
+        return guarded if obj is None else (*self.facts, "idp", "idp_uid", *guarded)
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Profile, str]:
         """Add it."""
         given = {name: form.cleaned_data[name] for name in ("idp", "idp_uid", "common_name", "email")}
         profile = services.add_profile(actor=operator(request), **given)
         rest = ("is_email_enabled", "is_email_verified", "is_administrator", "links")
-        self.change(request, profile, {name: form.cleaned_data[name] for name in rest})
+        self.change(request, profile, {name: form.cleaned_data[name] for name in rest if name in form.cleaned_data})
         return profile, ""
 
 
@@ -169,6 +185,7 @@ class ApiKeyAdmin(CredentialAdmin):
     def add(self, request: HttpRequest, form: Any) -> tuple[ApiKey, str]:
         """Mint it."""
         given = dict(form.cleaned_data)
+        check_may_hold(request, given["owner"], given["group"])
         minted = services.mint_key(given.pop("name"), actor=operator(request), **given)
         return minted.row, minted.secret
 
@@ -178,6 +195,7 @@ class ApiKeyAdmin(CredentialAdmin):
 
     def rotate(self, request: HttpRequest, row: ApiKey, grace: timedelta) -> str:
         """Give it a new secret."""
+        check_may_hold(request, row.owner, row.group)
         return services.rotate_key(row, actor=operator(request), grace=grace).secret
 
     def example(self, request: HttpRequest, secret: str) -> str:

@@ -32,7 +32,7 @@ from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
-from tokens.core.models import Recorded, State, digest, is_opaque, is_same, preview_of
+from tokens.core.models import Recorded, State, digest, is_id, is_opaque, is_same, preview_of
 from tokens.core.operations import counters
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot
 from tokens.core.signing import KeyRing, ec_ring, jwk_of, public_pem, unverified_claims
@@ -211,8 +211,13 @@ def create_tokens(edi_id: str, service_key: str, *, actor: Actor, now: datetime 
     return pair
 
 
+def is_administrator(profile: Profile) -> bool:
+    """Whether `profile` may end tokens and lock through the API: marked so, or named in `EDI_ADMIN_IDS`."""
+    return profile.is_administrator or profile.edi_id in settings.EDI_ADMIN_IDS
+
+
 def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
-    """The administrator whose EDI token `raw_edi` is: marked as one, or named in `EDI_ADMIN_IDS`.
+    """The administrator whose EDI token `raw_edi` is.
 
     Asks the database, not the snapshot, whether the token still counts. Raises `InvalidCredential` and `Forbidden`.
     """
@@ -220,7 +225,7 @@ def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
     found = ring().verify(raw_edi)
     claims.check(found, now=now)
     profile = Profile.objects.filter(edi_id=found["sub"]).first()
-    if profile is None or not (profile.is_administrator or profile.edi_id in settings.EDI_ADMIN_IDS):
+    if profile is None or not is_administrator(profile):
         raise Forbidden("Only an administrator may do this.")
     if profile.locked_at is not None:
         raise Forbidden("The profile is locked.")
@@ -404,7 +409,7 @@ def group_of(edi_id: str) -> Group:
 def key_of(preview_or_id: str) -> ApiKey:
     """The API key of that preview or row id. Raises `NotFound`, and `Forbidden` when several have that preview."""
     found = list(ApiKey.objects.filter(preview=preview_or_id)[:2])
-    if preview_or_id.isascii() and preview_or_id.isdecimal() and len(preview_or_id) < 19:
+    if is_id(preview_or_id):
         found += ApiKey.objects.filter(pk=int(preview_or_id)).exclude(pk__in=[key.pk for key in found])
     if not found:
         shown = preview_or_id if len(preview_or_id) <= 5 or preview_or_id.isdecimal() else f"{preview_or_id[:5]}…"

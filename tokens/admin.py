@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import StackedInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -25,7 +25,7 @@ from tokens.core.admin.events import AuditEventAdmin
 from tokens.core.admin.forms import ReasonForm
 from tokens.core.admin.listing import moment
 from tokens.core.admin.notices import NoticeAdmin
-from tokens.core.admin.registry import adding
+from tokens.core.admin.registry import LookupAdmin, adding
 from tokens.core.admin.verbs import ROTATABLE_VERBS, Verb, operator
 from tokens.models import AuditEvent, NamedToken, Notice, Operator, OperatorPolicy
 
@@ -87,7 +87,7 @@ class PolicyInline(StackedInline):
     verbose_name_plural = "Demands"
 
 
-class SuperuserAdmin(ModelAdmin):
+class SuperuserAdmin(LookupAdmin):
     """What superusers alone see and change, and nobody deletes: history names it."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -1,5 +1,6 @@
 """What `/_/token` takes in."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -93,7 +94,7 @@ class QueryIntegerField(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         """The number."""
         digits = str(data)
-        if not digits.isascii() or not digits.isdecimal() or not self.low <= int(digits[:20]) <= self.high:
+        if not re.fullmatch(r"[0-9]{1,19}", digits) or not self.low <= int(digits) <= self.high:
             self.fail("invalid", low=self.low, high=self.high)
         return int(digits)
 

@@ -185,3 +185,21 @@ def test_locks_out_whoever_guesses(client, operator):
     response = client.post(reverse("admin:login"), right, REMOTE_ADDR="192.0.2.1")
     assert response.status_code == 429
     assert client.get(reverse("admin:index")).status_code == 302
+
+
+def tried(client, password, address):
+    """The status of a sign-in that a proxy passes on from `address`."""
+    answers = {"username": "jane", "password": password}
+    return client.post(reverse("admin:login"), answers, headers={"X-Forwarded-For": address}).status_code
+
+
+def test_locks_out_the_address_that_guesses_behind_a_proxy_and_no_other(client, operator, settings):
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    assert [tried(client, "wrong", "198.51.100.1") for _ in range(5)][-1] == 429
+    assert tried(client, "correct horse battery staple", "198.51.100.1") == 429
+    assert tried(client, "correct horse battery staple", "203.0.113.5") == 302
+
+
+def test_lets_nobody_guess_under_addresses_of_their_choice(client, operator):
+    assert [tried(client, "wrong", f"198.51.100.{number}") for number in range(5)][-1] == 429
+    assert tried(client, "correct horse battery staple", "203.0.113.5") == 429

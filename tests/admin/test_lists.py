@@ -326,10 +326,11 @@ def test_exports_a_selection(admin):
     assert [row["id"] for row in json.loads(b"".join(response.streaming_content))] == [first.pk]
 
 
-def test_exports_no_formula(admin):
-    NamedTokenFactory(name="=1+1")
+@pytest.mark.parametrize("begin", [*"=+-@\uff1d\uff0b\uff0d\uff20\t\r\n"])
+def test_exports_no_formula(admin, begin):
+    NamedTokenFactory(name=f"{begin}1+1")
     text = b"".join(admin.get(reverse("admin:tokens_namedtoken_export", args=["csv"])).streaming_content).decode()
-    assert "'=1+1" in text
+    assert f"'{begin}1+1" in text
 
 
 def test_exports_in_no_other_format(admin):

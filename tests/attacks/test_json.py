@@ -104,7 +104,11 @@ def test_makes_nothing_of_a_number_that_is_no_grace(api, bearer, tried, number):
 
 
 @pytest.mark.parametrize(
-    "number", ["0", "-1", "1" * 25, "1e3", "\uff11", "\u0663", "%00", "1;2", "0x1", "nan", "1" * 5000]
+    "number",
+    [
+        *("0", "-1", "1" * 25, "1e3", "\uff11", "\u0663", "%00", "1;2", "0x1", "nan", "1" * 5000),
+        *(f"{1:020}{'9' * 20}", f"{0:020}{'9' * 20}", f"{1:020}{'9' * 5000}"),  # small as far as twenty digits go
+    ],
 )
 @pytest.mark.parametrize("field", ["limit", "cursor"])
 def test_makes_nothing_of_a_page_that_is_no_number(api, bearer, tried, field, number):

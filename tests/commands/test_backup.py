@@ -113,6 +113,12 @@ def test_says_that_the_file_is_missing(server, tmp_path):
     assert "There is no file" in said
 
 
+def test_says_that_the_folder_is_missing(server, tmp_path):
+    code, said = refused(server, "backup", str(tmp_path / "missing" / "copy"))
+    assert code == 1
+    assert f"There is no folder {tmp_path / 'missing'}." in said
+
+
 @pytest.mark.skipif(IS_SQLITE, reason="Runs with the tests on PostgreSQL.")
 @pytest.mark.parametrize("arguments", [["backup", "copy"], ["restore", "copy", "--yes"]])
 @pytest.mark.django_db

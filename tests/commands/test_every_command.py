@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from django.core.management import get_commands, load_command_class
 from django.db import OperationalError
 
 from tests.core.process import PYTHON, run
@@ -24,7 +25,8 @@ ALL = [*COMMANDS, "generate_keys", "init", "serve", "doctor", "backup", "notify_
 def test_shows_an_example_in_its_help(manage, command):
     outcome = manage(command, "--help")
     assert outcome.code == 0
-    assert f"example: manage.py {command}" in " ".join(outcome.out.split())
+    example = f"example: manage.py {load_command_class(get_commands()[command], command).example}"
+    assert example in outcome.out.splitlines()
 
 
 @pytest.mark.parametrize("command", ALL)
@@ -33,6 +35,24 @@ def test_refuses_an_unknown_option(manage, command):
     assert outcome.code == 2
     assert outcome.out == ""
     assert "--frobnicate" in outcome.err
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        *((command, arguments) for command, arguments in COMMANDS.items() if arguments),
+        ("rotate_token", ["ci", "--show"]),
+        ("rotate_api_key", ["R9arQ", "--show"]),
+        ("forget_second_factor", ["jane"]),
+    ],
+)
+def test_refuses_an_argument_that_is_no_text(manage, command, arguments):
+    broken = [argument if argument.startswith("--") else os.fsdecode(b"\xff") for argument in arguments]
+    broken[: 2 * (command == "add_profile")] = arguments[: 2 * (command == "add_profile")]
+    outcome = manage(command, *broken)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[-1].startswith("Usage: ")
 
 
 @pytest.mark.parametrize(("command", "arguments"), COMMANDS.items())

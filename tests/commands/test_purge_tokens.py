@@ -135,6 +135,7 @@ def test_records_nothing_when_there_was_nothing(manage):
         ["--batch", "many"],
         ["--older-than", "0d"],
         ["--older-than", "soon"],
+        ["--older-than", "999999w"],
         ["--max-seconds", "0"],
         ["--max-seconds", "-1"],
     ],

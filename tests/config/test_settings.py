@@ -28,6 +28,12 @@ NONSENSE = [
     ("DATABASE_URL", "mysql://somebody:hunter2@localhost/registry"),
     ("DATABASE_URL", "oracel://somebody:hunter2@localhost/registry"),
     ("DATABASE_URL", "postgres://somebody:hunter2@localhost:port/registry"),
+    ("DATABASE_URL", "postgres://"),
+    ("DATABASE_URL", "postgres://somebody:hunter2@localhost/"),
+    ("CSRF_TRUSTED_ORIGINS", "tokens.example.org"),
+    ("CSRF_TRUSTED_ORIGINS", "https://tokens.example.org/admin"),
+    ("EDI_ADMIN_IDS", "ada"),
+    ("EDI_ADMIN_IDS", f"EDI-{'A' * 40}"),
     ("DEBUG", "maybe"),
     ("ALLOWED_HOSTS", "https://registry.example.org"),
     ("PORT", "0"),
@@ -78,6 +84,13 @@ def test_stops_the_start_with_one_line_that_names_a_value_without_sense(name, va
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"Configuration error: {name} ")
     assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["NAMED_TOKEN", "API_KEY", "PUBLISHER"])
+def test_stops_for_a_default_lifetime_that_is_too_long(name):
+    done = python("manage.py", "check", **SECRETS, **{f"{name}_DEFAULT_LIFETIME": "31d", f"{name}_MAX_LIFETIME": "30d"})
+    assert done.returncode == 2
+    assert done.stderr == f"Configuration error: {name}_DEFAULT_LIFETIME is longer than {name}_MAX_LIFETIME.\n"
 
 
 def test_stops_the_server_the_same_way():

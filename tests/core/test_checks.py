@@ -31,6 +31,7 @@ def test_finds_nothing_where_all_is_well():
         ("tokens.W003", "TOKENS_SECRET_KEY", "x" * 31),
         ("tokens.W004", "TRUSTED_PROXIES", ["0.0.0.0/0"]),
         ("tokens.W004", "TRUSTED_PROXIES", ["10.0.0.0/8", "::/0"]),
+        ("tokens.W007", "NOTIFY_WEBHOOK_URL", "https://hooks.example.org"),
         ("podcast_perf.W001", "PERFORMANCE_SECRET_KEY", ""),
         ("podcast_perf.W002", "PERFORMANCE_SECRET_KEY", "x" * 31),
     ],

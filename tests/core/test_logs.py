@@ -9,7 +9,7 @@ from django.db import InterfaceError, InternalError, OperationalError
 
 from tests.core.wsgi import request
 from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of, value_of
-from tokens.core.operations import logs
+from tokens.core.operations import access, logs
 
 pytestmark = pytest.mark.django_db
 
@@ -141,6 +141,24 @@ def test_can_be_read_by_people():
     assert b"route" in written[0]
     assert b"/auth/v1/ping" in written[0]
     assert "a word" in text
+
+
+@pytest.mark.parametrize("text", ["/\x1b[31m", "/\x9b31m", "/\u202e", "/\x1b]0;title\x07", "/a\nb", "/a\rb"])
+def test_writes_nothing_that_a_terminal_would_obey(text):
+    written = []
+    logs.configure("text", write=written.append)
+    access.log.info("request", path=text)
+    (line,) = written
+    assert line.decode().rstrip("\n").isprintable()
+    record = logging.LogRecord("registry", logging.WARNING, __file__, 1, "%s", (text,), None)
+    assert logs.formatter("text").format(record).isprintable()
+
+
+def test_tells_of_a_host_that_is_not_allowed_in_one_line(logged):
+    assert request("GET", "/admin/login/", HTTP_HOST="evil.example").status == 400
+    told = [line for line in map(orjson.loads, logged) if line["event"] != "request"]
+    assert ["ALLOWED_HOSTS" in line["event"] for line in told] == [True]
+    assert "exception" not in told[0]
 
 
 def test_puts_a_traceback_into_one_line():

@@ -61,6 +61,15 @@ def check_trusted_proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
     return []
 
 
+@register(Tags.security)
+def check_webhook(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """`tokens.W007`: what the webhook gets is signed with nothing."""
+    if settings.NOTIFY_WEBHOOK_URL and not settings.NOTIFY_WEBHOOK_SECRET:
+        words = "NOTIFY_WEBHOOK_SECRET is not set: anybody can sign what NOTIFY_WEBHOOK_URL takes for a notice."
+        return [Warning(words, hint="Give both ends the same random secret.", id="tokens.W007")]
+    return []
+
+
 @register()
 def check_traces(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """`tokens.W005`: the environment asks for traces, and none are sent."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, cast
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -22,6 +22,8 @@ from tokens.core.models import RotatableCredential
 
 DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
+NO_MOMENT = "That lies outside the years 1 to 9999."
+EXAMPLE = "example: "
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -32,18 +34,29 @@ class Usage(CommandError):
         super().__init__(message, returncode=2)
 
 
-class RegistryCommand(BaseCommand, ABC):
-    """A command that calls a service. Exit codes: 0 done, 1 refused, 2 wrong usage.
+class HelpFormatter(DjangoHelpFormatter):
+    """Breaks no example into lines that could not be copied."""
 
-    A subclass writes `run` and, if it has arguments, `arguments`; `example` is a line for `--help`.
-    """
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(EXAMPLE) else super()._fill_text(text, width, indent)
+
+
+class ExampleCommand(BaseCommand):
+    """A command with an `example`, a line for `--help`."""
 
     example = ""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """The parser, with the example below the options."""
-        epilog = f"example: manage.py {self.example}" if self.example else None
-        return super().create_parser(prog_name, subcommand, epilog=epilog, **kwargs)
+        epilog = f"{EXAMPLE}manage.py {self.example}" if self.example else None
+        return super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=HelpFormatter, **kwargs)
+
+
+class RegistryCommand(ExampleCommand, ABC):
+    """A command that calls a service. Exit codes: 0 done, 1 refused, 2 wrong usage.
+
+    A subclass writes `run` and, if it has arguments, `arguments`.
+    """
 
     def add_arguments(self, parser: CommandParser) -> None:
         """`--json` and the command's own arguments."""
@@ -62,8 +75,12 @@ class RegistryCommand(BaseCommand, ABC):
         self.is_json = options["json"]
         try:
             self.run(options)
+        except Invalid as exc:
+            raise Usage(str(exc)) from None
         except RegistryError as exc:
-            raise CommandError(str(exc), returncode=2 if isinstance(exc, Invalid) else 1) from None
+            raise CommandError(str(exc)) from None
+        except UnicodeEncodeError:
+            raise Usage("An argument is not valid UTF-8.") from None
         except OperationalError as exc:
             raise CommandError(f"The database cannot be used: {str(exc).splitlines()[0]}") from None
         except OSError as exc:
@@ -139,11 +156,11 @@ def grace(raw: str) -> timedelta:
 
 
 def after(length: timedelta) -> datetime:
-    """The moment that lies `length` ahead. Raises `Usage` when the calendar has none."""
+    """The moment that lies `length` ahead (back, if it is negative). Raises `Usage` when the calendar has none."""
     try:
         return timezone.now() + length
     except OverflowError:
-        raise Usage("That lies after the year 9999.") from None
+        raise Usage(NO_MOMENT) from None
 
 
 def moment(raw: str) -> datetime:
@@ -160,4 +177,4 @@ def moment(raw: str) -> datetime:
     try:
         return parsed.astimezone(UTC) if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
     except OverflowError:
-        raise Usage("That lies after the year 9999.") from None
+        raise Usage(NO_MOMENT) from None

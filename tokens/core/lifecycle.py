@@ -187,8 +187,9 @@ def validate(row: models.Model) -> None:
     try:
         row.clean_fields(exclude=relations)
     except ValidationError as exc:
-        name, messages = next(iter(exc.message_dict.items()))
-        raise Invalid(name, f"{name}: {messages[0]}") from None
+        name, (error, *_) = next(iter(exc.error_dict.items()))
+        words = "must not be empty." if error.code == "blank" else error.messages[0]
+        raise Invalid(name, f"{name}: {words}") from None
 
 
 def _locked(rows: "models.QuerySet[Row]", *, missing: str) -> Row:

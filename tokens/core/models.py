@@ -40,6 +40,11 @@ def are_networks(value: Any) -> None:
             raise ValidationError(f"{network!r} is no network; write for example 192.0.2.0/24.")
 
 
+def is_id(raw: str) -> bool:
+    """Whether `raw` could be the id of a row: plain digits, no more than fit into 64 bits."""
+    return raw.isascii() and raw.isdecimal() and len(raw) < 19
+
+
 def is_opaque(raw: str) -> bool:
     """Whether `raw` could be a random key, which is found by its digest."""
     return 0 < len(raw) <= 1024 and raw.count(".") != 2

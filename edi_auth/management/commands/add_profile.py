@@ -25,7 +25,7 @@ class Command(RegistryCommand):
             help="the identity as the provider names it: a DN, an e-mail address, an ORCID iD",
         )
         parser.add_argument("--name", default="", metavar="CN", help="the common name")
-        parser.add_argument("--email", default="", help="the e-mail address")
+        parser.add_argument("--email", default="", metavar="E", help="the e-mail address")
 
     def run(self, options: dict[str, Any]) -> None:
         """Add it."""

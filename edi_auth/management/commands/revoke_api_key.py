@@ -11,13 +11,13 @@ from tokens.core.commands import RegistryCommand
 class Command(RegistryCommand):
     """Revoke an API key."""
 
-    help = "Revoke an API key, named by its preview (the first 5 characters) or its id."
+    help = "Revoke an API key: it stops working at once and for good."
     example = "revoke_api_key R9arQ --reason 'found in a repository'"
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the key and the reason."""
-        parser.add_argument("key", metavar="PREVIEW|ID")
-        parser.add_argument("--reason", default="", help="kept in the audit log")
+        parser.add_argument("key", metavar="PREVIEW|ID", help="the first 5 characters of the key, or its id")
+        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
 
     def run(self, options: dict[str, Any]) -> None:
         """Revoke it."""

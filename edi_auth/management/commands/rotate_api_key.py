@@ -17,7 +17,7 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the key and the grace."""
-        parser.add_argument("key", metavar="PREVIEW|ID")
+        parser.add_argument("key", metavar="PREVIEW|ID", help="the first 5 characters of the key, or its id")
         add_grace(parser)
 
     def run(self, options: dict[str, Any]) -> None:

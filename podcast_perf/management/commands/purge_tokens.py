@@ -6,12 +6,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
-from django.utils import timezone
 from rich.console import Console
 from rich.progress import Progress
 
 from podcast_perf import services
-from tokens.core.commands import RegistryCommand, Usage, duration
+from tokens.core.commands import RegistryCommand, Usage, after, duration
 
 MAX_BATCH, MAX_SECONDS = 100_000, 24 * 3600
 
@@ -39,8 +38,7 @@ class Command(RegistryCommand):
             raise Usage(f"--batch must be a whole number from 1 to {MAX_BATCH}.")
         if max_seconds is not None and not 1 <= max_seconds <= MAX_SECONDS:
             raise Usage(f"--max-seconds must be a whole number from 1 to {MAX_SECONDS}.")
-        now = timezone.now()
-        expired = services.expired_before(now - older_than)
+        expired = services.expired_before(after(-older_than))
         if options["dry_run"]:
             count = expired.count()
             self.report(f"{count} performance tokens would be deleted.", {"deleted": 0, "left": count})
@@ -52,7 +50,6 @@ class Command(RegistryCommand):
                 batch=batch,
                 max_seconds=max_seconds,
                 progress=progress,
-                now=now,
             )
         left = expired.count()
         sentence = f"Deleted {purged.deleted} performance tokens; {left} are left to delete."

@@ -16,8 +16,8 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the serial and the reason."""
-        parser.add_argument("serial", metavar="S")
-        parser.add_argument("--reason", default="", help="kept in the audit log")
+        parser.add_argument("serial", metavar="S", help="such as lwus8z6p-d6260a7ddbb086e4")
+        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
 
     def run(self, options: dict[str, Any]) -> None:
         """Revoke it."""

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from tokens.core.admin.links import page_of
 from tokens.core.admin.verbs import Verb
 from tokens.core.errors import RegistryError
+from tokens.core.models import is_id
 
 Minted = tuple[Model, str]
 
@@ -98,8 +99,8 @@ class VerbAdmin(ModelAdmin):
         if not self.may(request, verb):
             raise PermissionDenied
         given = request.POST if request.method == "POST" else request.GET
-        ids = [raw for raw in given.getlist("id") if raw.isascii() and raw.isdecimal() and len(raw) < 19]
-        rows = list(self.get_queryset(request).filter(pk__in=ids[: verb.max_selected]))
+        ids = list(filter(is_id, given.getlist("id")))[: verb.max_selected]
+        rows = list(self.get_queryset(request).filter(pk__in=ids))
         if not rows:
             messages.error(request, "Nothing was selected.")
             return HttpResponseRedirect(self.url("changelist"))

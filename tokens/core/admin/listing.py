@@ -37,6 +37,8 @@ FEW = 20_000
 MAX_FOUND = 1000
 # How many rows of an export are read at a time, and how long finding all of them may take.
 EXPORTED, EXPORT_SECONDS = 1000, 25
+# How a spreadsheet knows a formula, the full width of East Asian ones included, and what it skips before one.
+FORMULAS = (*"=+-@\uff1d\uff0b\uff0d\uff20", "\t", "\r", "\n")
 UNITS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 
 
@@ -337,7 +339,7 @@ def _cell(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, list | dict):
         value = json.dumps(value, default=str)
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def _json(documents: Iterator[dict[str, Any]]) -> Iterator[str]:

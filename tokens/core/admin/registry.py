@@ -5,8 +5,12 @@ from typing import Any, ClassVar, cast
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
@@ -16,14 +20,52 @@ from unfold.admin import ModelAdmin
 from tokens.core import kinds
 from tokens.core.admin import listing
 from tokens.core.admin.asking import Minted, VerbAdmin
-from tokens.core.admin.links import log_about
+from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
 from tokens.core.errors import RegistryError
-from tokens.core.models import AuditEvent, Recorded
+from tokens.core.models import AuditEvent, Recorded, is_id
 
 
-class ListAdmin(ModelAdmin):
+def check_ids(request: HttpRequest, *names: str) -> None:
+    """Raise `BadRequest` unless all values that go by `names` could be ids; the framework looks them up as they are."""
+    values = [value for name in names for asked in (request.GET, request.POST) for value in asked.getlist(name)]
+    if not all(map(is_id, filter(None, values))):
+        raise BadRequest("What was selected has no ids.")
+
+
+class LookupAdmin(ModelAdmin):
+    """Lists that look up what their filters offer, and nothing that a database cannot."""
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Whether a filter offers it: asking how a digest begins, again and again, would tell all of it."""
+        filters = ([one] if isinstance(one, str) else one for one in self.get_list_filter(request))
+        offered = {getattr(one, "parameter_name", None) or one[0] for one in filters}
+        name = lookup.partition(LOOKUP_SEP)[0]
+        is_column = name == "pk" or name in {field.name for field in self.opts.get_fields()}
+        return (name in offered or not is_column) and super().lookup_allowed(lookup, value, request)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list that `request` asks for. Raises `IncorrectLookupParameters`, also for what no database looks up."""
+        asked = (value for name, values in request.GET.lists() for value in values if name != SEARCH_VAR)
+        if any("\0" in value or (value.isdecimal() and not is_id(value)) for value in asked):
+            raise IncorrectLookupParameters
+        return super().get_changelist_instance(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, or what was chosen to be done with a selection. Raises `BadRequest` for one that is none."""
+        check_ids(request, ACTION_CHECKBOX_NAME)
+        return super().changelist_view(request, extra_context)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """The form. Raises `BadRequest` for what cannot be related."""
+        check_ids(request, *self.get_autocomplete_fields(request))
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+
+class ListAdmin(LookupAdmin):
     """Lists that do not count all their rows, are searched by how a text begins, and can be taken away as a file."""
 
     actions_on_bottom = False
@@ -51,6 +93,8 @@ class ListAdmin(ModelAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """The rows of which a search field begins with the term."""
         term = search_term.strip()
+        if "\0" in term:  # PostgreSQL refuses to look it up
+            return queryset.none(), False
         return (listing.search(queryset, self.get_search_fields(request), term) if term else queryset), False
 
     def get_urls(self) -> list[URLPattern]:
@@ -60,12 +104,16 @@ class ListAdmin(ModelAdmin):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest, format: str) -> HttpResponse:
-        """All rows that the list's filters and search leave, as a file."""
+        """All rows that the list's filters and search leave, as a file; back to the list from what makes no sense."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if format not in self.export_formats:
             raise Http404
-        return cast(HttpResponse, self._exported(request, self.get_changelist_instance(request).queryset, format))
+        try:
+            rows = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(f"{page_of(self.model, 'changelist')}?{ERROR_FLAG}=1")
+        return cast(HttpResponse, self._exported(request, rows, format))
 
     def _exported(self, request: HttpRequest, queryset: QuerySet[Any], format: str) -> Any:
         related = self.list_select_related if isinstance(self.list_select_related, list | tuple) else ()

@@ -23,13 +23,16 @@ def database_file() -> Path:
 def backup(target: Path) -> Path:
     """Write a consistent copy of the database to `target`, readable by its owner alone; never half of one.
 
-    Raises `AlreadyExists` when there is such a file, `NotFound` without a database, `Forbidden` on PostgreSQL.
+    Raises `AlreadyExists` when there is such a file, `NotFound` without a database or folder,
+    `Forbidden` on PostgreSQL.
     """
     source = database_file()
     if not source.is_file():
         raise NotFound(f"There is no database at {source}.")
     if target.exists():
         raise AlreadyExists(f"{target} is there already; name another file.")
+    if not target.parent.is_dir():
+        raise NotFound(f"There is no folder {target.parent}.")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -84,6 +84,15 @@ class IsFault(logging.Filter):
         return error is not None and not isinstance(error, OUTAGES)
 
 
+class Tracebackless(logging.Filter):
+    """Lets everything through in a line: where a client alone is at fault the stack tells nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True."""
+        record.exc_info = None
+        return True
+
+
 def _stamp(logger: Any, name: str, event: EventDict) -> EventDict:
     return {"at": datetime.now(UTC), **event}
 
@@ -101,12 +110,18 @@ def _rendering(log_format: str) -> list[Processor]:
         exception_formatter=structlog.dev.plain_traceback,
         pad_event_to=0,
     )
-    return [_short_time, console]
+    return [_short_time, _printable, console]
 
 
 def _short_time(logger: Any, name: str, event: EventDict) -> EventDict:
     event["at"] = f"{event['at']:%H:%M:%S}"
     return event
+
+
+def _printable(logger: Any, name: str, event: EventDict) -> EventDict:
+    """Whatever a terminal would obey, escaped: a client can choose a path, and a request that makes no sense."""
+    texts = {name: value for name, value in event.items() if isinstance(value, str) and not value.isprintable()}
+    return {**event, **{name: repr(text)[1:-1] for name, text in texts.items()}}
 
 
 def _dumps(event: EventDict, default: Any = None) -> bytes:

@@ -21,7 +21,9 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the file."""
-        parser.add_argument("file", nargs="?", help="default: registry-<date and time>.sqlite3 in this folder")
+        parser.add_argument(
+            "file", nargs="?", metavar="FILE", help="default: registry-<date and time>.sqlite3 in this folder"
+        )
 
     def run(self, options: dict[str, Any]) -> None:
         """Copy it."""

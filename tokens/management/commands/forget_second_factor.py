@@ -16,7 +16,7 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Whose."""
-        parser.add_argument("name", help="the operator's name")
+        parser.add_argument("name", metavar="NAME", help="the operator's name")
 
     def run(self, options: dict[str, Any]) -> None:
         """Forget it."""

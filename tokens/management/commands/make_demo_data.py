@@ -25,7 +25,7 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """How many."""
-        parser.add_argument("--rows", type=int, default=1000, help="of each kind (default: 1000)")
+        parser.add_argument("--rows", type=int, metavar="N", default=1000, help="of each kind (default: 1000)")
 
     def run(self, options: dict[str, Any]) -> None:
         """Make them, and count them for the overview."""

@@ -16,7 +16,7 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the name and the token's properties."""
-        parser.add_argument("name", help="1 to 255 characters, not taken yet")
+        parser.add_argument("name", metavar="NAME", help="1 to 255 characters, not taken yet")
         parser.add_argument("--read-only", action="store_true", help="the token may list and nothing else")
         parser.add_argument("--inactive", action="store_true", help="make it switched off")
         expiry = parser.add_mutually_exclusive_group()

@@ -21,7 +21,7 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the file and the consent."""
-        parser.add_argument("file")
+        parser.add_argument("file", metavar="FILE", help="the copy")
         parser.add_argument("--yes", action="store_true", help="yes, forget what happened since the copy was made")
 
     def run(self, options: dict[str, Any]) -> None:

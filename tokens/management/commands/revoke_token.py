@@ -16,8 +16,8 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the name and the reason."""
-        parser.add_argument("name")
-        parser.add_argument("--reason", default="", help="kept in the audit log")
+        parser.add_argument("name", metavar="NAME", help="the token's name")
+        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
 
     def run(self, options: dict[str, Any]) -> None:
         """Revoke it."""

@@ -16,7 +16,7 @@ class Command(RegistryCommand):
 
     def arguments(self, parser: CommandParser) -> None:
         """Add the name and the grace."""
-        parser.add_argument("name")
+        parser.add_argument("name", metavar="NAME", help="the token's name")
         add_grace(parser)
 
     def run(self, options: dict[str, Any]) -> None:

@@ -7,24 +7,19 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from tokens.core.commands import Usage
+from tokens.core.commands import ExampleCommand, Usage
 
 BIND = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})|unix:.+")
 GRANIAN_FILE = "requirements-granian.txt"
 
 
-class Command(BaseCommand):
+class Command(ExampleCommand):
     """Serve the three APIs and the admin."""
 
     help = "Serve the three APIs and the admin until it is told to stop (TERM, or Ctrl-C)."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """The parser, with an example."""
-        return super().create_parser(
-            prog_name, subcommand, epilog="example: manage.py serve --bind 0.0.0.0:7000 --workers 4", **kwargs
-        )
+    example = "serve --bind 0.0.0.0:7000 --workers 4"
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the address and the number of processes."""
@@ -41,7 +36,6 @@ class Command(BaseCommand):
             default=settings.WORKERS,
             help="how many worker processes (default: %(default)s)",
         )
-
         parser.add_argument(
             "--server",
             choices=["gunicorn", "granian"],
