@@ -102,11 +102,7 @@ class Prepared(_Statement[Model]):
         return model.from_db(DEFAULT_DB_ALIAS, _columns(model), rows[0]) if rows else None
 
     def _write(self) -> _Written[Model]:
-        query_set = self._make()
-        compiler = query_set.query.get_compiler(connection=_connection())
-        sql, params = compiler.as_sql()
-        expressions = [expression for expression, _, _ in compiler.select]
-        return _Written(query_set.model, Repeated(sql), tuple(params), compiler.get_converters(expressions))
+        return _written(self._make())
 
 
 class PreparedUpdate(_Statement[Model]):
@@ -114,6 +110,9 @@ class PreparedUpdate(_Statement[Model]):
 
     Finding a row, judging it and counting its use cannot be torn apart, and no lock outlives the statement. `make()`
     returns the query set, the fields whose columns each row gives back as it is afterwards, and the updates.
+
+    With `reading` each row goes on with the columns of each row of the query set `reading(id)`, where `id` is in the
+    last of the fields: PostgreSQL reads in the same statement and so in one round trip, SQLite in another one.
 
     One that is not `is_durable` counts something: a crash of PostgreSQL may lose the last half second of it, and nobody
     waits for the disk, least of all with the lock of a row that others are waiting for. It must be its own transaction.
@@ -124,21 +123,37 @@ class PreparedUpdate(_Statement[Model]):
         make: Callable[[], "tuple[models.QuerySet[Model, Any], tuple[str, ...], dict[str, Any]]"],
         *,
         is_durable: bool = True,
+        reading: "Callable[[Expression], models.QuerySet[Any, Any]] | None" = None,
     ) -> None:
         self._make = make
         self._is_durable = is_durable
+        self._reading = reading
+        self._read = Prepared(lambda: reading(Slot("id", models.BigIntegerField()))) if reading else None
+
+    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
+        """The columns of all rows that it updates with these values in its slots, and of what is read about them."""
+        rows = super().rows(**values)
+        if self._read is None or _connection().vendor == "postgresql":
+            return rows
+        return [(*row, *read) for row in rows for read in self._read.rows(id=row[-1])]
 
     def _write(self) -> _Written[Model]:
         connection = _connection()
+        is_postgresql = connection.vendor == "postgresql"
         query_set, fields, updates = self._make()
         query = cast(UpdateQuery, query_set.query.chain(UpdateQuery))
         query.add_update_values(updates)
         sql, params = query.get_compiler(connection=connection).as_sql()
-        returned = [_quoted(query_set.model, name) for name in fields]
-        if not self._is_durable and connection.vendor == "postgresql":
-            returned.append("set_config('synchronous_commit', 'off', true)")
-        sql = Repeated(f"{sql} RETURNING {', '.join(returned)}")
-        return _Written(query_set.model, sql, tuple(params), {})
+        columns = [_quoted(query_set.model, name) for name in fields]
+        unsynced = [] if self._is_durable or not is_postgresql else ["set_config('synchronous_commit', 'off', true)"]
+        sql = f"{sql} RETURNING {', '.join([*columns, *unsynced])}"
+        if self._reading is None or not is_postgresql:
+            return _Written(query_set.model, Repeated(sql), tuple(params), {})
+        read = _written(self._reading(RawSQL(f"updated.{columns[-1]}", ())))  # noqa: S611 — a name of ours, quoted
+        shown = ", ".join(f"updated.{column}" for column in columns)
+        sql = f"WITH updated AS ({sql}) SELECT {shown}, read.* FROM updated, LATERAL ({read.sql}) AS read"  # noqa: S608 — likewise
+        converters = {len(columns) + position: converter for position, converter in read.converters.items()}
+        return _Written(query_set.model, Repeated(sql), (*params, *read.params), converters)
 
 
 def insert(row: models.Model) -> None:
@@ -224,6 +239,13 @@ def _insertion_of_both(
     instead = f"SELECT {_quoted(model, model._meta.pk.name)}::text FROM stored"  # noqa: S608 — a name of ours, quoted
     second, about_fields = _insertion(about, without=reference, instead=instead)
     return Repeated(f"WITH stored AS ({first}) {second}, {_quoted(about, reference)}"), fields, about_fields
+
+
+def _written(query_set: "models.QuerySet[Model, Any]") -> _Written[Model]:
+    compiler = query_set.query.get_compiler(connection=_connection())
+    sql, params = compiler.as_sql()
+    expressions = [expression for expression, _, _ in compiler.select]
+    return _Written(query_set.model, Repeated(sql), tuple(params), compiler.get_converters(expressions))
 
 
 def _quoted(model: type[models.Model], name: str) -> str:
