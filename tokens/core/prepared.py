@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -41,8 +42,9 @@ class Slot(Expression):
 # The slots that most statements have.
 NOW = Slot("now", models.DateTimeField())
 FINGERPRINT = Slot("fingerprint", models.CharField())
-# By the class of a field: what both databases take as it is. An address must be spelled as `client_address` spells it.
-PLAIN: dict[type, type] = {models.CharField: str, models.BooleanField: bool, models.GenericIPAddressField: str}
+# By the class of a field: what a database takes as it is. An address must be spelled as `client_address` spells it.
+SQLITE: dict[type, type] = {models.CharField: str, models.BooleanField: bool, models.GenericIPAddressField: str}
+PLAIN = {"sqlite": SQLITE, "postgresql": SQLITE | {models.DateTimeField: datetime}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _Written(Generic[Model]):
         """The rows that it gives back with these `values` in its slots."""
         connection = _connection()
         params = [
-            param.output_field.get_db_prep_value(values[param.name], connection) if isinstance(param, Slot) else param
+            _value(values[param.name], param.output_field, connection) if isinstance(param, Slot) else param
             for param in self.params
         ]
         with connection.cursor() as cursor:
@@ -199,12 +201,12 @@ def _execute(sql: Repeated, values: Sequence[Any]) -> tuple[Any, ...]:
 
 def _values(row: models.Model, fields: "Sequence[models.Field[Any, Any]]") -> list[Any]:
     connection = _connection()
-    return [_value(row, field, connection) for field in fields]
+    return [_value(field.pre_save(row, add=True), field, connection) for field in fields]
 
 
-def _value(row: models.Model, field: "models.Field[Any, Any]", connection: BaseDatabaseWrapper) -> Any:
-    value = field.pre_save(row, add=True)
-    is_plain = value is None or type(value) is PLAIN.get(type(field))
+def _value(value: Any, field: "models.Field[Any, Any]", connection: BaseDatabaseWrapper) -> Any:
+    """`value` as the database takes it for the column of `field`."""
+    is_plain = value is None or type(value) is PLAIN[connection.vendor].get(type(field))
     return value if is_plain else field.get_db_prep_save(value, connection)
 
 
