@@ -28,7 +28,7 @@ from tokens.core.operations import notices
 
 pytestmark = pytest.mark.django_db
 
-EXPLAINED = ("SELECT", "(SELECT", "UPDATE", "DELETE")
+EXPLAINED = ("SELECT", "(SELECT", "UPDATE", "WITH updated", "DELETE")
 
 
 def named_token():

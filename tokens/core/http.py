@@ -315,7 +315,8 @@ class API(APIView):
         if request.method == "OPTIONS":
             return
         throttling.check("failures", client_address(request))
-        self.perform_authentication(request)
+        if self.authentication_classes:
+            self.perform_authentication(request)
         self.check_permissions(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
