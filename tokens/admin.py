@@ -59,11 +59,11 @@ class NamedTokenAdmin(CredentialAdmin):
 
     def change(self, request: HttpRequest, row: NamedToken, changes: dict[str, Any]) -> None:
         """Update it."""
-        services.update(row.name, actor=operator(request), **changes)
+        services.update(row, actor=operator(request), **changes)
 
     def rotate(self, request: HttpRequest, row: NamedToken, grace: timedelta) -> str:
         """Give it a new value."""
-        return services.rotate(row.name, actor=operator(request), grace=grace).secret
+        return services.rotate(row, actor=operator(request), grace=grace).secret
 
     def example(self, request: HttpRequest, secret: str) -> str:
         """List the tokens with it."""

@@ -69,16 +69,17 @@ def mint(
     return Minted(lifecycle.insert(token, Action.MINT, actor=actor, taken=taken, now=now), value)
 
 
-def update(name: str, *, actor: Actor, now: datetime | None = None, **changes: Any) -> NamedToken:
-    """Change `expires_at`, `is_active`, `can_write`, `allowed_networks` of the token `name`; the rest stays.
+def update(token: str | NamedToken, *, actor: Actor, now: datetime | None = None, **changes: Any) -> NamedToken:
+    """Change `expires_at`, `is_active`, `can_write`, `allowed_networks` of a token; the rest stays.
 
+    `token` is a name, or a row: then this very token, whatever has its name by now.
     Raises `NotFound` and `Invalid`.
     """
     now = now or timezone.now()
     if "expires_at" in changes:
         lifecycle.check_lifetime(changes["expires_at"], setting="NAMED_TOKEN", field="expiration_date", now=now)
     changes = {field: changes[field] for field in sorted(changes.keys() & UPDATABLE)}
-    return lifecycle.change(_named(name), Action.UPDATE, changes, actor=actor, missing=_unknown(name), now=now)
+    return lifecycle.change(_rows(token), Action.UPDATE, changes, actor=actor, missing=_unknown(str(token)), now=now)
 
 
 def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
@@ -94,18 +95,18 @@ def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
 
 
 def rotate(
-    name: str, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
+    token: str | NamedToken, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted[NamedToken]:
-    """Give the token `name` a new value; the old one stays good for `grace`.
+    """Give a token, named as for `update`, a new value; the old one stays good for `grace`.
 
     Raises `NotFound`, `Invalid` and `NotConfigured`.
     """
     now, keys = now or timezone.now(), ring()
     changes = {"subject": uuid.uuid4()}
-    token = lifecycle.rotate(
-        _named(name), Action.ROTATE, changes, actor=actor, missing=_unknown(name), grace=grace, now=now
+    row = lifecycle.rotate(
+        _rows(token), Action.ROTATE, changes, actor=actor, missing=_unknown(str(token)), grace=grace, now=now
     )
-    return Minted(token, keys.sign(token.claims()))
+    return Minted(row, keys.sign(row.claims()))
 
 
 def named(name: str) -> NamedToken:
@@ -199,6 +200,10 @@ def purge_audit_log(*, actor: Actor, older_than: timedelta, now: datetime | None
     purged = Purged("audit_log", "audit events", moment)
     rows = recorded_before(moment)
     return purging.purge(rows, purged, action=Action.PURGE_AUDIT_LOG, actor=actor, now=now, **pace)
+
+
+def _rows(token: str | NamedToken) -> QuerySet[NamedToken]:
+    return _named(token) if isinstance(token, str) else _named(token.name).filter(pk=token.pk)
 
 
 def _named(name: str | Slot) -> QuerySet[NamedToken]:

@@ -68,7 +68,8 @@ def old_values(moment: datetime) -> tuple[datetime | None, str]:
     if not count:
         grace = tokens.aggregate(last=Max("previous_valid_until"))["last"]
         return max(moment, grace or moment), "Until then servers and graces may need it."
-    return None, f"{count} named tokens have values of the old secret; it can go when they were rotated or revoked."
+    tokens_have = "1 named token has a value" if count == 1 else f"{count} named tokens have values"
+    return None, f"{tokens_have} of the old secret; it can go when they were rotated or revoked."
 
 
 rotation.register(

@@ -1,6 +1,9 @@
 """Changing in the admin: revoking, switching off, locking; each through the service, each with its audit event."""
 
+from datetime import timedelta
+
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
@@ -15,6 +18,7 @@ from tests.factories import (
     secret_of,
     value_of,
 )
+from tokens.core.errors import NotFound
 from tokens.core.models import State
 from tokens.models import AuditEvent, NamedToken
 
@@ -195,3 +199,20 @@ def test_keeps_a_page_of_an_unknown_row_from_failing(admin):
     response = admin.get(reverse("admin:tokens_namedtoken_change", args=[999_999]))
     assert response.status_code == 302
     assert not NamedToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("rotate", (timedelta(0),)), ("change", ({"is_active": False},))],
+)
+def test_does_nothing_to_another_token_that_has_the_name_by_now(admin, operator, rf, method, arguments):
+    ended = NamedTokenFactory(name="ci")
+    act(admin, "tokens_namedtoken", "revoke_selected", ended)
+    other = NamedTokenFactory(name="ci")
+    request = rf.post("/")
+    request.user = operator
+    with pytest.raises(NotFound):
+        getattr(site.get_model_admin(NamedToken), method)(request, ended, *arguments)
+    assert NamedToken.objects.filter(pk=other.pk).values().get() == {
+        field.attname: getattr(other, field.attname) for field in other._meta.concrete_fields
+    }

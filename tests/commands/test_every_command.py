@@ -7,6 +7,7 @@ from django.core.management import get_commands, load_command_class
 from django.db import OperationalError
 
 from tests.core.process import PYTHON, run
+from tests.factories import ProfileFactory
 
 COMMANDS = {
     "mint_token": ["ci"],
@@ -80,3 +81,19 @@ def test_exits_with_its_code_from_a_shell(tmp_path, arguments, code, sentence):
     assert (done.returncode, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["mint_token", "mint_api_key"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "must not be empty."),
+        ("x" * 256, "must have at most 255 characters."),
+        ("a\nb", "must not contain control characters."),
+    ],
+)
+def test_refuses_a_name_in_the_words_of_the_apis(manage, command, name, words):
+    outcome = manage(command, *([ProfileFactory().edi_id] if command == "mint_api_key" else []), name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.endswith(f"Usage: name: {words}\n")

@@ -465,10 +465,12 @@ def test_keeps_the_old_secret_of_named_tokens_while_one_of_them_has_a_value_of_i
         NamedTokenFactory(name=name, created_at=before)
     signer = rotated_at("tokens")
     step = signer.next_step(NOW)
-    assert (step.name, step.due_at.year) == ("retire", 9999)
+    assert (step.name, step.due_at) == ("retire", None)
+    with pytest.raises(Forbidden, match="retire may be done later"):
+        take(signer, None, is_forced=False, now=NOW + timedelta(days=3650))
     assert step.remark.startswith("2 named tokens")
     token_services.rotate("rotated", actor=actor, now=NOW + timedelta(hours=1))
-    assert signer.next_step(NOW).remark.startswith("1 named tokens")
+    assert signer.next_step(NOW).remark.startswith("1 named token has a value")
     token_services.revoke("revoked", actor=actor)
     assert signer.next_step(NOW).due_at <= NOW + timedelta(days=31)
 
@@ -499,4 +501,5 @@ def test_keeps_the_old_secret_for_what_was_signed_before_the_servers_were_restar
         NamedTokenFactory(created_at=shortly_after)
     else:
         PerformanceTokenFactory(created_at=shortly_after, expires_at=NOW + timedelta(hours=1))
-    assert signer.next_step(NOW).due_at >= NOW + timedelta(hours=1)
+    due_at = signer.next_step(NOW).due_at
+    assert due_at is None if name == "tokens" else due_at >= NOW + timedelta(hours=1)

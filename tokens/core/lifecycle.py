@@ -24,6 +24,9 @@ USE_RESOLUTION = timedelta(minutes=1)
 # How long a rotated credential's old secret stays good unless the caller says otherwise, and at most.
 DEFAULT_GRACE, MAX_GRACE = timedelta(hours=24), timedelta(days=30)
 
+# What is said of a field in the words of the APIs, by the code that the framework has for it.
+WORDS = {"blank": "must not be empty.", "max_length": "must have at most %(limit_value)d characters."}
+
 Row = TypeVar("Row", bound=Recorded)
 Ended = TypeVar("Ended", bound=Credential)
 Rotated = TypeVar("Rotated", bound=RotatableCredential)
@@ -188,7 +191,7 @@ def validate(row: models.Model) -> None:
         row.clean_fields(exclude=relations)
     except ValidationError as exc:
         name, (error, *_) = next(iter(exc.error_dict.items()))
-        words = "must not be empty." if error.code == "blank" else error.messages[0]
+        words = WORDS[error.code] % (error.params or {}) if error.code in WORDS else error.messages[0]
         raise Invalid(name, f"{name}: {words}") from None
 
 

@@ -56,10 +56,13 @@ class Signer(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The step to take next (`publish`, `sign`, `retire`), the moment from which it may be taken, and a remark."""
+    """The step to take next (`publish`, `sign`, `retire`), the moment from which it may be taken, and a remark.
+
+    None for the moment means that nobody can tell yet.
+    """
 
     name: str
-    due_at: datetime
+    due_at: datetime | None
     remark: str = ""
 
 
@@ -81,10 +84,9 @@ def take(signer: Signer, step: str | None, *, is_forced: bool, now: datetime) ->
     following = signer.next_step(now)
     if step is not None and step != following.name:
         raise Forbidden(f"The next step of {signer.name} is {following.name}, not {step}.")
-    if now < following.due_at and not is_forced:
-        raise Forbidden(
-            f"{following.name} may be done from {following.due_at:%Y-%m-%d %H:%M:%S} UTC on. {following.remark}".strip()
-        )
+    if not is_forced and (following.due_at is None or now < following.due_at):
+        when = f"from {following.due_at:%Y-%m-%d %H:%M:%S} UTC on" if following.due_at else "later"
+        raise Forbidden(f"{following.name} may be done {when}. {following.remark}".strip())
     action: Callable[[datetime], str] = getattr(signer, following.name)
     return action(now)
 
@@ -169,7 +171,7 @@ class SecretSigner(Signer):
         if variables.get(f"{self.setting}_FALLBACKS"):
             rotated_at = datetime.fromtimestamp(int(variables.get(f"{self.setting}_ROTATED_AT") or 0), tz=UTC)
             until, remark = self.old_until(rotated_at + RESTART_FOR)
-            return Step("retire", until or datetime.max.replace(tzinfo=UTC), remark)
+            return Step("retire", until, remark)
         return Step("publish", now)
 
     def publish(self, now: datetime) -> str:

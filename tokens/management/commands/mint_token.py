@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from tokens import dialect, serializers, services
-from tokens.core.commands import RegistryCommand, Usage, after, duration, moment
+from tokens import dialect, services
+from tokens.core.commands import RegistryCommand, after, duration, moment
 
 
 class Command(RegistryCommand):
@@ -25,9 +25,6 @@ class Command(RegistryCommand):
 
     def run(self, options: dict[str, Any]) -> None:
         """Mint it."""
-        body = serializers.NameRequest(data={"name": options["name"]})
-        if not body.is_valid():
-            raise Usage(f"name: {body.errors['name'][0]}")
         expires_at = None
         if options["expires_in"] is not None:
             expires_at = after(duration(options["expires_in"]))

@@ -33,4 +33,4 @@ class Command(RegistryCommand):
         sentence = rotation.take(signer, options["step"], is_forced=options["force"], now=now)
         following = signer.next_step(timezone.now())
         document = {"signer": signer.name, "done": sentence, "next": following.name}
-        self.report(sentence, document | {"due_at": following.due_at.isoformat()})
+        self.report(sentence, document | {"due_at": following.due_at and following.due_at.isoformat()})
