@@ -354,17 +354,7 @@ def rotate_key(
     key: ApiKey, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted[ApiKey]:
     """Give an API key a new secret; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
-    secret = fresh_key()
-    stored = lifecycle.rotate(
-        ApiKey.objects.filter(pk=key.pk),
-        Action.ROTATE_KEY,
-        {"key_hash": digest(secret), "preview": preview_of(secret)},
-        actor=actor,
-        missing="The API key is gone.",
-        grace=grace,
-        now=now or timezone.now(),
-    )
-    return Minted(stored, secret)
+    return lifecycle.rotate_row(key, fresh_key(), Action.ROTATE_KEY, actor=actor, grace=grace, now=now)
 
 
 def revoke_key(key: ApiKey, *, actor: Actor, reason: str = "", now: datetime | None = None) -> ApiKey:

@@ -210,17 +210,7 @@ def rotate_publisher(
     publisher: Publisher, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted[Publisher]:
     """Give a publisher a new key, shown once; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
-    key = fresh_key()
-    stored = lifecycle.rotate(
-        Publisher.objects.filter(pk=publisher.pk),
-        Action.ROTATE_PUBLISHER,
-        {"key_hash": digest(key), "preview": preview_of(key)},
-        actor=actor,
-        missing="The publisher is gone.",
-        grace=grace,
-        now=now or timezone.now(),
-    )
-    return Minted(stored, key)
+    return lifecycle.rotate_row(publisher, fresh_key(), Action.ROTATE_PUBLISHER, actor=actor, grace=grace, now=now)
 
 
 def find(raw: str) -> PerformanceToken | None:
