@@ -112,11 +112,18 @@ class Connection(TConn):
         self.walk, self.is_invited = Walk(), False
         # Whether the request that has arrived is one of those that wait for nothing.
         self.is_brief = False
+        # Whether anything is known of that: nothing of TLS, nor of Unix sockets, which are of proxies.
+        self.is_watched = True
 
     @property
-    def is_watched(self) -> bool:
-        """Whether anything is known: not of TLS, nor of Unix sockets, which are of proxies, and those are not slow."""
-        return isinstance(self.sock, Client)
+    def unsent(self) -> int:
+        """How many bytes are left of an answer; of TLS, for which a thread waits, none."""
+        return self.sock.unsent if isinstance(self.sock, Client) else 0
+
+    def end_answer(self) -> None:
+        """Send what there is of an answer."""
+        if isinstance(self.sock, Client):
+            self.sock.end_answer()
 
     def missing(self) -> int:
         """How many bytes are missing; none if the client has hung up or there is nothing to be known of it."""

@@ -118,7 +118,16 @@ def hosts(name: str, default: str) -> list[str]:
 
 def networks(name: str, default: str = "") -> list[str]:
     """The comma-separated addresses and CIDR ranges of `name`; raises `ImproperlyConfigured` for anything else."""
-    values = texts(name, default)
+    return _networks(name, texts(name, default))
+
+
+def proxies(name: str) -> tuple[list[str], bool]:
+    """The addresses and CIDR ranges of `name`, and whether `unix` is among them: whoever uses a Unix socket."""
+    values = texts(name)
+    return _networks(name, [value for value in values if value != "unix"]), "unix" in values
+
+
+def _networks(name: str, values: list[str]) -> list[str]:
     if not all(map(is_network, values)):
         raise ImproperlyConfigured(f"{name} must be addresses or networks, such as 192.0.2.0/24.")
     return values

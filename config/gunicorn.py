@@ -16,7 +16,7 @@ if IS_GEVENT:
 
 from django.conf import settings  # noqa: E402 — see above
 
-from config import process  # noqa: E402 — see above
+from config import balance, process  # noqa: E402 — see above
 
 process.name_metrics_folder()
 
@@ -83,8 +83,9 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Take a worker that has ended out of the gauges."""
+    """Take a worker that has ended out of the gauges, and leave it no connection."""
     process.forget(worker.pid)
+    balance.tell(worker.age, balance.ABSENT)
 
 
 def on_exit(server: Any) -> None:

@@ -4,9 +4,9 @@ By itself it hands a thread each connection on which something has arrived, and 
 the answer, so that as many clients as there are threads, each sending or reading a byte a second, keep everybody else
 from being served. Here a request waits in the kernel until the last byte of it is there, the rest of an answer waits
 until there is room for it, and either costs no thread meanwhile. What needs no thread at all, a refresh, is given
-none: threads that compute at the same time only take turns. Three more things that it does not do by itself: let go of
-kept connections while others wait for a place, hang up without waiting for the client, and serve those who have
-connected when it is told to stop.
+none: threads that compute at the same time only take turns. Four more things that it does not do by itself: leave
+connections to a worker that has few, let go of kept ones while others wait for a place, hang up without waiting for the
+client, and serve those who have connected when it is told to stop.
 """
 
 import errno
@@ -14,6 +14,7 @@ import math
 import socket
 import struct
 import time
+from collections import Counter
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
+from config import balance
 from config.arriving import Walk
 from config.connection import FIRST_LOOK_BYTES, MAX_HEAD_BYTES, Client, Connection
 
@@ -39,6 +41,8 @@ MAX_UNTAKEN_BYTES = 16 * 1024 * 1024
 MAX_LINGERING = 128
 # How long nobody is accepted when the system has no room for one more.
 FULL_SECONDS = 0.5
+# For how long a connection is left to a worker that has less than half as many.
+LEAVE_SECONDS = 0.001
 # How long a thread may spend on what the application has left of a body.
 DRAIN_SECONDS = 0.1
 # For how long at a time requests are served where connections are accepted, and for how long none are after one that
@@ -48,6 +52,7 @@ PAUSE_SECONDS = 10
 
 # A thread finds in the kernel what it is given; with this (struct timeval) it waits for nothing else.
 NO_WAIT = struct.pack("ll", 0, 1000)
+RECEIVE_PATIENCE = socket.SOL_SOCKET, socket.SO_RCVTIMEO
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -61,7 +66,7 @@ class Worker(ThreadWorker):
         self._arriving: dict[Connection, float] = {}
         self._departing: dict[Connection, tuple[float, Future[Any]]] = {}
         self._lingering: dict[socket.socket, float] = {}
-        self._full_until = self._pause_until = self._turn_ends = 0.0
+        self._full_until = self._left_until = self._pause_until = self._turn_ends = 0.0
         self._is_serving = False
         super().__init__(*args, **kwargs)
 
@@ -70,7 +75,7 @@ class Worker(ThreadWorker):
         """How many connections there may be; none more while the system has no room for one."""
         if time.monotonic() < self._full_until:
             return 0
-        return self._places + min(len(self._arriving) + len(self._departing), MAX_WAITING)
+        return self._places + len(self._arriving) + len(self._departing)
 
     @worker_connections.setter
     def worker_connections(self, number: int) -> None:
@@ -88,7 +93,10 @@ class Worker(ThreadWorker):
         self._kept = number
 
     def accept(self, listener: socket.socket) -> bool:
-        """Take the next connection. Returns whether there was one."""
+        """Take the next connection. Returns whether there was one, and this worker was the one to take it."""
+        if self._leaves_it():
+            super().set_accept_enabled(False)
+            return False
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -99,19 +107,25 @@ class Worker(ThreadWorker):
             self._full_until = time.monotonic() + FULL_SECONDS
             return False
         self.nr_conns += 1
-        if self.cfg.is_ssl or client.family == socket.AF_UNIX:
-            # A thread waits for these, as long as the listener says; a Unix socket does not have that from it.
-            patience = listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, len(NO_WAIT))
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        self._left_until = 0.0
+        self._tell()
+        is_watched = not self.cfg.is_ssl and client.family != socket.AF_UNIX
+        # A Unix socket does not have from its listener how long a thread waits for it.
+        patience = NO_WAIT if is_watched else listener.getsockopt(*RECEIVE_PATIENCE, len(NO_WAIT))
+        client.setsockopt(*RECEIVE_PATIENCE, patience)
+        if self.cfg.is_ssl:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         else:
             client = Client(client)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NO_WAIT)
-        self.enqueue_req(Connection(self, self.cfg, client, address, listener.getsockname()))
+        conn = Connection(self, self.cfg, client, address, listener.getsockname())
+        conn.is_watched = is_watched
+        self.enqueue_req(conn)
         return True
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Begin or cease to accept. Who stops for good takes first those who have connected, and then nobody else."""
+        if enabled and time.monotonic() < self._left_until:
+            return
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
             for listener in self.sockets:
@@ -123,6 +137,9 @@ class Worker(ThreadWorker):
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Do what is to be done next."""
         self._turn_ends = math.inf
+        self._tell()
+        if (left := self._left_until - time.monotonic()) > 0:
+            timeout = min(timeout, left)
         super().wait_for_and_dispatch_events(timeout)
 
     def enqueue_req(self, conn: Connection) -> None:
@@ -134,18 +151,20 @@ class Worker(ThreadWorker):
             conn.wake_at(conn.mark)
             self._arriving.setdefault(conn, time.monotonic() + ARRIVAL_SECONDS)
             self.poller.register(conn.sock, EVENT_READ, partial(self._on_more, conn))
+            self._make_room()
         else:
             self._serve(conn)
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
         """Keep or close `conn`, once the client has taken the answer."""
-        if not (conn.is_watched and conn.sock.unsent):
+        if not conn.unsent:
             super().finish_request(conn, fs)
             return
         self._departing[conn] = time.monotonic() + DEPARTURE_SECONDS, fs
         self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_room, conn))
-        while sum(one.sock.unsent for one in self._departing) > MAX_UNTAKEN_BYTES:
+        while sum(one.unsent for one in self._departing) > MAX_UNTAKEN_BYTES:
             self._cut_off(next(iter(self._departing)))
+        self._make_room()
 
     def murder_pending(self) -> None:
         """Let go of those whose time is over, and of those that have sent nothing when the worker stops."""
@@ -175,8 +194,7 @@ class Worker(ThreadWorker):
         try:
             return super().handle(conn)
         finally:
-            if conn.is_watched:
-                conn.sock.end_answer()
+            conn.end_answer()
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         """Answer a request. Who waited to be asked for the body was asked, or is refused without it."""
@@ -184,7 +202,20 @@ class Worker(ThreadWorker):
             req._expected_100_continue = False  # noqa: SLF001 — gunicorn has no other way to keep it from asking again
         return super().handle_request(req, conn)
 
+    def _tell(self) -> None:
+        balance.tell(self.age, self.nr_conns if self.alive else balance.ABSENT)
+
+    def _leaves_it(self) -> bool:
+        """Whether the next connection is left to a worker that has less than half as many, for a moment."""
+        now = time.monotonic()
+        if not self.alive or self.nr_conns <= 2 * (balance.fewest() + 1) or now < self._left_until + LEAVE_SECONDS:
+            return False
+        self._left_until = now + LEAVE_SECONDS
+        return True
+
     def _on_more(self, conn: Connection, client: socket.socket) -> None:
+        if conn not in self._arriving:  # let go since the kernel told of it
+            return
         self.poller.unregister(client)
         self.enqueue_req(conn)
 
@@ -202,8 +233,7 @@ class Worker(ThreadWorker):
                 super().finish_request(conn, done)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        if conn.is_watched:
-            conn.sock.end_answer()
+        conn.end_answer()
         try:
             return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
         except BlockingIOError:
@@ -239,6 +269,17 @@ class Worker(ThreadWorker):
             self._is_serving = False
         if time.monotonic() - begun > TURN_SECONDS:
             self._pause_until = time.monotonic() + PAUSE_SECONDS
+
+    def _make_room(self) -> None:
+        """While too many wait, let go of one at the address that has most of them: who has been sending for longest."""
+        while len(waiting := [*self._arriving, *self._departing]) > MAX_WAITING:
+            ((most, _),) = Counter(conn.client[:1] for conn in waiting).most_common(1)
+            conn = next(conn for conn in waiting if conn.client[:1] == most)
+            if conn in self._departing:
+                self._cut_off(conn)
+            else:
+                self.poller.unregister(conn.sock)
+                self._refuse(conn, TIMEOUT)
 
     def _let_go(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)

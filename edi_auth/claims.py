@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from edi_auth.models import AUTHENTICATED, PUBLIC, VETTED, Group, Idp, Profile, edi_id_of
+from edi_auth.models import AUTHENTICATED, PUBLIC, VETTED, Group, Idp, Profile, edi_id_of, uid_of
 from edi_auth.pasta import PastaToken
 from tokens.core.errors import Forbidden, InvalidCredential
 
@@ -18,7 +18,27 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME = 253_402_300_800  # seconds at which the year 9999 ends
 
 
-def of_profile(profile: Profile, *, groups: Iterable[str], links: Iterable[str], now: datetime) -> dict[str, Any]:
+class Person(NamedTuple):
+    """What tokens say of a profile."""
+
+    pk: int
+    edi_id: str
+    idp: str
+    idp_uid: str
+    common_name: str
+    email: str
+    is_email_enabled: bool
+    is_email_verified: bool
+
+    @property
+    def uid(self) -> str:
+        """What tokens call this identity."""
+        return uid_of(self.idp, self.idp_uid, self.email)
+
+
+def of_profile(
+    profile: Profile | Person, *, groups: Iterable[str], links: Iterable[str], now: datetime
+) -> dict[str, Any]:
     """The claims for `profile`. `groups` are the EDI-IDs of its groups, `links` those of its linked profiles."""
     system = [PUBLIC, AUTHENTICATED, *([VETTED] if profile.idp == Idp.LDAP else [])]
     principals = {*groups, *map(edi_id_of, system)} - {profile.edi_id}

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, Case, F, Q, QuerySet, Value, When
+from django.db.models import BigIntegerField, Case, Expression, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from edi_auth import claims, pasta
-from edi_auth.claims import GROUP_IDP
+from edi_auth.claims import GROUP_IDP, Person
 from edi_auth.models import (
     AUTHENTICATED,
     PUBLIC,
@@ -98,20 +98,25 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     switched off, whose owner or group is locked, or that may not be used from `address`.
     """
     now = now or timezone.now()
-    key_id, owner_id, group_id = _use(secret, address=address, now=now)
+    rows = _use(secret, address=address, now=now)
+    key_id, group_id, owner_id = rows[0][:3]
     EXCHANGES.add()
     if group_id is not None:
         pair = _signed(claims.of_group(Group.objects.get(pk=group_id), now=now), PUBLIC, "", now=now)
     else:
-        pair = tokens_of(owner_id, now=now)
+        pair = _tokens_of(owner_id, [Person(*row[3:]) for row in rows], now=now)
     return replace(pair, holder=(ApiKey.kind, str(key_id)))
 
 
-def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int, int | None]:
-    """Count one use of an API key; the ids of it, of its owner and of its group. Raises what `exchange` does."""
-    counted = _count(COUNT_FROM_ANYWHERE, secret, now=now)
-    if counted is None:
-        keys = ApiKey.objects.filter(ApiKey.presented(digest(secret), now=now))
+def _use(secret: str, *, address: str | None, now: datetime) -> list[tuple[Any, ...]]:
+    """Count one use of an API key. Raises what `exchange` does.
+
+    Each row has the ids of the key, of its group and of its owner, and then one of the `_people` about the owner.
+    """
+    fingerprint = digest(secret)
+    rows = COUNT_FROM_ANYWHERE.rows(fingerprint=fingerprint, now=now)
+    if not rows:
+        keys = ApiKey.objects.filter(ApiKey.presented(fingerprint, now=now))
         key = keys.select_related("owner", "group").any()
         state = None if key is None else key.state_at(now)
         if key is None or state in {State.PENDING, State.EXPIRED}:
@@ -120,19 +125,23 @@ def _use(secret: str, *, address: str | None, now: datetime) -> tuple[int, int, 
             raise Forbidden("The API key was revoked, or its owner is locked.")
         if not key.allows(address):
             raise Forbidden("The API key may not be used from this address.")
-        counted = _count(COUNT, secret, now=now)
-    if counted is None:
+        rows = COUNT.rows(fingerprint=fingerprint, now=now)
+    if not rows:
         raise InvalidCredential("Invalid API key")
-    return counted
+    return rows
 
 
-def _count(statement: PreparedUpdate[ApiKey], secret: str, *, now: datetime) -> tuple[int, int, int | None] | None:
-    rows = statement.rows(fingerprint=digest(secret), now=now)
-    return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
+def _people(pk: Expression) -> QuerySet[Any, Any]:
+    """`Person` of a profile and of those linked to it, and in the same columns its groups that are not locked."""
+    itself, linked = (Profile.objects.filter(**{lookup: pk}).order_by() for lookup in ("pk", "links"))
+    groups = Group.objects.filter(members=pk, locked_at__isnull=True).order_by()
+    empty, no = Value(""), Value(False)
+    as_profiles = groups.values_list("pk", "edi_id", Value(GROUP_IDP), empty, "name", empty, no, no)
+    return itself.values_list(*Person._fields).union(linked.values_list(*Person._fields), as_profiles, all=True)
 
 
 def _counting(**limits: Any) -> PreparedUpdate[ApiKey]:
-    """The statement that finds a presented key within `limits`, judges it and counts its use."""
+    """The statement that finds a presented key within `limits`, judges it, counts its use and reads `_people`."""
     is_current = Q(key_hash=FINGERPRINT)
     updates = {
         "use_count": F("use_count") + 1,
@@ -142,35 +151,26 @@ def _counting(**limits: Any) -> PreparedUpdate[ApiKey]:
     return PreparedUpdate(
         lambda: (
             ApiKey.objects.filter(ApiKey.presented(FINGERPRINT, now=NOW), **limits).usable(now=NOW),
-            ("id", "owner", "group"),
+            ("id", "group", "owner"),
             updates,
         ),
         is_durable=False,
+        reading=_people,
     )
 
 
 COUNT, COUNT_FROM_ANYWHERE = _counting(), _counting(allowed_networks=[])
-IDENTITY = ("pk", "edi_id", "idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified")
-
-
-def _people() -> QuerySet[Any, Any]:
-    """`IDENTITY` of a profile and of those linked to it, and in the same columns its groups that are not locked."""
-    pk = Slot("pk", BigIntegerField())
-    itself, linked = (Profile.objects.filter(**{lookup: pk}).order_by() for lookup in ("pk", "links"))
-    groups = Group.objects.filter(members=pk, locked_at__isnull=True).order_by()
-    empty, no = Value(""), Value(False)
-    as_profiles = groups.values_list("pk", "edi_id", Value(GROUP_IDP), empty, "name", empty, no, no)
-    return itself.values_list(*IDENTITY).union(linked.values_list(*IDENTITY), as_profiles, all=True)
-
-
-PEOPLE = Prepared(_people)
+PEOPLE = Prepared(lambda: _people(Slot("pk", BigIntegerField())))
 
 
 def tokens_of(profile_id: int, *, now: datetime) -> TokenPair:
     """A fresh pair of tokens for the profile with the row id `profile_id`. Raises `NotFound`."""
-    rows = [dict(zip(IDENTITY, row, strict=True)) for row in PEOPLE.rows(pk=profile_id)]
-    groups = [row["edi_id"] for row in rows if row["idp"] == GROUP_IDP]
-    profiles = {row["pk"]: Profile(**row) for row in rows if row["idp"] != GROUP_IDP}
+    return _tokens_of(profile_id, [Person(*row) for row in PEOPLE.rows(pk=profile_id)], now=now)
+
+
+def _tokens_of(profile_id: int, people: Iterable[Person], *, now: datetime) -> TokenPair:
+    groups = [person.edi_id for person in people if person.idp == GROUP_IDP]
+    profiles = {person.pk: person for person in people if person.idp != GROUP_IDP}
     profile = profiles.pop(profile_id, None)
     if profile is None:
         raise NotFound("There is no such profile.")
@@ -354,17 +354,7 @@ def rotate_key(
     key: ApiKey, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted[ApiKey]:
     """Give an API key a new secret; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
-    secret = fresh_key()
-    stored = lifecycle.rotate(
-        ApiKey.objects.filter(pk=key.pk),
-        Action.ROTATE_KEY,
-        {"key_hash": digest(secret), "preview": preview_of(secret)},
-        actor=actor,
-        missing="The API key is gone.",
-        grace=grace,
-        now=now or timezone.now(),
-    )
-    return Minted(stored, secret)
+    return lifecycle.rotate_row(key, fresh_key(), Action.ROTATE_KEY, actor=actor, grace=grace, now=now)
 
 
 def revoke_key(key: ApiKey, *, actor: Actor, reason: str = "", now: datetime | None = None) -> ApiKey:

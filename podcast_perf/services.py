@@ -3,14 +3,12 @@
 import logging
 import secrets
 import string
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -18,14 +16,14 @@ from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from podcast_perf.models import PerformanceToken, Publisher
-from tokens.core import audit, kinds, lifecycle
+from tokens.core import audit, kinds, lifecycle, purging
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
-from tokens.core.locks import only_one
 from tokens.core.models import AuditEvent, digest, is_opaque, is_same, preview_of
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared
+from tokens.core.purging import Purged
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
 from tokens.core.times import later
 
@@ -34,8 +32,6 @@ UPDATABLE = {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}
 SWEEP_EVERY, SWEPT = 100, 200
 # How long after its expiry `purge_tokens` keeps a token unless it is told otherwise.
 KEPT = timedelta(days=30)
-# How long a purge rests after each batch, as a multiple of what that took: others want the database as well.
-REST = 2
 MAX_HOURS = 24 * 366  # of a token that an operator mints
 BASE36 = string.digits + string.ascii_lowercase
 
@@ -65,20 +61,6 @@ class Holder:
     publisher: Publisher | None
     label: str
     is_previous: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Purged:
-    """What a purge did: an audit event is about it, because the rows are gone."""
-
-    deleted: int
-    expired_before: datetime
-    kind: ClassVar[str] = PerformanceToken.kind
-    pk: ClassVar[str] = ""
-    audit_fields: ClassVar[tuple[str, ...]] = ("deleted", "expired_before")
-
-    def __str__(self) -> str:
-        return f"{self.deleted} performance tokens"
 
 
 def ring() -> KeyRing:
@@ -150,37 +132,11 @@ def is_purge_overdue(*, now: datetime) -> bool:
     return PerformanceToken.objects.filter(~Exists(purges), expires_at__lt=now - kept - week).exists()
 
 
-def purge(
-    *,
-    actor: Actor,
-    older_than: timedelta,
-    batch: int,
-    max_seconds: float | None = None,
-    progress: Callable[[int], None] = lambda _: None,
-    now: datetime | None = None,
-) -> Purged:
-    """Delete the tokens that expired more than `older_than` ago, `batch` of them in each transaction.
-
-    It ends when none is left or, between two batches, after `max_seconds`; `progress` is told of each batch. One audit
-    event tells of it all, also where something ends it before. Raises `Forbidden` while another purge runs.
-    """
-    end = None if max_seconds is None else time.monotonic() + max_seconds
+def purge(*, actor: Actor, older_than: timedelta, now: datetime | None = None, **pace: Any) -> Purged:
+    """Delete the tokens that expired more than `older_than` ago, at the pace that `purging.purge` describes."""
     moment = (now or timezone.now()) - older_than
-    done, last = 0, batch
-    with only_one("purge", refusal="Another purge is running."):
-        try:
-            while last == batch and (end is None or time.monotonic() < end):
-                begun = time.monotonic()
-                last = _delete(expired_before(moment)[:batch])
-                done += last
-                progress(last)
-                if last == batch:
-                    time.sleep(REST * (time.monotonic() - begun))
-        finally:
-            purged = Purged(deleted=done, expired_before=moment)
-            if done:
-                audit.record(Action.PURGE, purged, actor=actor, now=now)
-    return purged
+    purged = Purged(PerformanceToken.kind, "performance tokens", moment)
+    return purging.purge(expired_before(moment), purged, action=Action.PURGE, actor=actor, now=now, **pace)
 
 
 def sweep(*, now: datetime) -> int:
@@ -194,14 +150,10 @@ def sweep(*, now: datetime) -> int:
     skips = connection.features.has_select_for_update_skip_locked
     try:
         with transaction.atomic():
-            return _delete(old.select_for_update(skip_locked=skips)[:SWEPT])
+            return purging.delete(old.select_for_update(skip_locked=skips)[:SWEPT])
     except DatabaseError as exc:
         log.warning("sweeping old performance tokens failed (%s)", type(exc).__name__)
         return 0
-
-
-def _delete(tokens: QuerySet[PerformanceToken]) -> int:
-    return PerformanceToken.objects.filter(pk__in=tokens.values("pk")).delete()[0]
 
 
 def add_publisher(
@@ -258,17 +210,7 @@ def rotate_publisher(
     publisher: Publisher, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted[Publisher]:
     """Give a publisher a new key, shown once; the old one stays good for `grace`. Raises `Invalid` and `Forbidden`."""
-    key = fresh_key()
-    stored = lifecycle.rotate(
-        Publisher.objects.filter(pk=publisher.pk),
-        Action.ROTATE_PUBLISHER,
-        {"key_hash": digest(key), "preview": preview_of(key)},
-        actor=actor,
-        missing="The publisher is gone.",
-        grace=grace,
-        now=now or timezone.now(),
-    )
-    return Minted(stored, key)
+    return lifecycle.rotate_row(publisher, fresh_key(), Action.ROTATE_PUBLISHER, actor=actor, grace=grace, now=now)
 
 
 def find(raw: str) -> PerformanceToken | None:

@@ -8,26 +8,30 @@ from typing import Any
 from django.db.models import CharField, Q, QuerySet
 from django.utils import timezone
 
-from tokens.core import audit, kinds, lifecycle
+from tokens.core import audit, kinds, lifecycle, purging
 from tokens.core.audit import Actor
-from tokens.core.errors import InvalidCredential, NotFound
+from tokens.core.errors import Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, Slot
+from tokens.core.purging import Purged
 from tokens.core.signing import KeyRing, hmac_ring, unverified_claims
-from tokens.models import ISSUER, NamedToken
+from tokens.models import ISSUER, AuditEvent, NamedToken
 
 UPDATABLE = {"expires_at", "is_active", "can_write", "allowed_networks"}
+# What nobody deletes of the audit log: an incident is looked into with it.
+AUDIT_KEPT = timedelta(days=30)
 
 
 class Action(audit.Action):
-    """What is done to named tokens."""
+    """What is done to named tokens, and to the audit log."""
 
     MINT = "tokens:named_token:mint"
     UPDATE = "tokens:named_token:update"
     ROTATE = "tokens:named_token:rotate"
     REVOKE = "tokens:named_token:revoke"
     READ_VALUE = "tokens:named_token:read_value"
+    PURGE_AUDIT_LOG = "tokens:audit_log:purge"
 
 
 def ring() -> KeyRing:
@@ -178,6 +182,24 @@ def verify(raw: str, now: datetime) -> Description:
 def note_use(token: NamedToken, *, is_previous: bool) -> None:
     """Remember that `token` was used, by its current value or the previous one."""
     lifecycle.note_use(token, is_previous=is_previous, now=timezone.now())
+
+
+def recorded_before(moment: datetime) -> QuerySet[AuditEvent]:
+    """The audit events from before `moment`. Raises `Invalid` unless that is as long ago as they are kept for."""
+    if moment > timezone.now() - AUDIT_KEPT:
+        raise Invalid("older_than", f"Audit events are kept for at least {AUDIT_KEPT.days} days.")
+    return AuditEvent.objects.filter(at__lt=moment).order_by("at")
+
+
+def purge_audit_log(*, actor: Actor, older_than: timedelta, now: datetime | None = None, **pace: Any) -> Purged:
+    """Delete the audit events of more than `older_than` ago, at the pace that `purging.purge` describes.
+
+    Raises `Invalid` as `recorded_before` does.
+    """
+    moment = (now or timezone.now()) - older_than
+    purged = Purged("audit_log", "audit events", moment)
+    rows = recorded_before(moment)
+    return purging.purge(rows, purged, action=Action.PURGE_AUDIT_LOG, actor=actor, now=now, **pace)
 
 
 def _rows(token: str | NamedToken) -> QuerySet[NamedToken]:

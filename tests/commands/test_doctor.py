@@ -146,6 +146,9 @@ def test_tells_of_a_proxy_that_nobody_named(examined, settings):
     (finding,), code = examined("proxy")
     assert (finding["verdict"], code) == ("attention", 0)
     assert "TRUSTED_PROXIES" in finding["remedy"]
+    settings.TRUSTS_UNIX_SOCKET = True
+    (finding,), _ = examined("proxy")
+    assert finding["verdict"] == "ok"
 
 
 @pytest.mark.parametrize(

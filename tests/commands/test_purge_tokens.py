@@ -18,6 +18,7 @@ from podcast_perf import services
 from podcast_perf.models import PerformanceToken
 from tests.commands.test_mint_token import Terminal
 from tests.factories import PerformanceTokenFactory
+from tokens.core import purging
 from tokens.core.errors import Forbidden
 from tokens.core.locks import only_one
 from tokens.models import AuditEvent
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.django_db
 PURGE = "podcast_perf:performance_token:purge"
 OTHER = """
 import sys
+from tokens.core import purging
 from tokens.core.errors import Forbidden
 from tokens.core.locks import only_one
 try:
@@ -69,11 +71,11 @@ def test_stops_between_two_batches_when_its_time_is_over(actor, monkeypatch):
     for _ in range(5):
         expired(40)
     moments, rests = iter([0.0, 1.0, 1.0, 2.5, 9.0, 9.0, 9.5, 11.0]), []
-    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: next(moments), sleep=rests.append))
+    monkeypatch.setattr(purging, "time", SimpleNamespace(monotonic=lambda: next(moments), sleep=rests.append))
     purged = services.purge(actor=actor, older_than=timedelta(days=30), batch=2, max_seconds=10)
     assert purged.deleted == 4
     assert PerformanceToken.objects.count() == 1
-    assert rests == [services.REST * 1.5, services.REST * 0.5]
+    assert rests == [purging.REST * 1.5, purging.REST * 0.5]
 
 
 def test_deletes_nothing_in_a_dry_run(manage):
@@ -115,7 +117,7 @@ def test_records_what_it_deleted_before_it_was_interrupted(actor):
 @pytest.mark.parametrize(("terminal", "bars"), [("stdout", 0), ("stderr", 1)])
 def test_shows_how_far_it_is_where_standard_error_is_a_terminal(monkeypatch, terminal, bars):
     shown = MagicMock()
-    monkeypatch.setattr("podcast_perf.management.commands.purge_tokens.Progress", shown)
+    monkeypatch.setattr("tokens.core.commands.Progress", shown)
     expired(40)
     call_command("purge_tokens", **{"stdout": StringIO(), "stderr": StringIO(), terminal: Terminal()})
     assert shown.call_count == bars
@@ -154,7 +156,7 @@ def test_lets_no_two_purges_overlap(manage, monkeypatch):
     def refuse(name, *, refusal):
         raise Forbidden(refusal)
 
-    monkeypatch.setattr(services, "only_one", refuse)
+    monkeypatch.setattr(purging, "only_one", refuse)
     outcome = manage("purge_tokens")
     assert outcome.code == 1
     assert "Another purge is running." in outcome.err
@@ -222,7 +224,7 @@ def test_gives_the_token_away_when_a_sweep_fails(actor, monkeypatch):
         with transaction.atomic():
             connection.cursor().execute("SELECT nothing_of_the_kind")
 
-    monkeypatch.setattr(services, "_delete", fail)
+    monkeypatch.setattr(purging, "delete", fail)
     monkeypatch.setattr(services, "SWEEP_EVERY", 1)
     minted = services.mint(actor=actor, holder=None)
     assert PerformanceToken.objects.get().serial == minted.row.serial

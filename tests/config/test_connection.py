@@ -133,7 +133,7 @@ def test_knows_them_below_a_prefix():
 
 def test_cuts_off_who_has_taken_longest_when_too_much_is_kept():
     worker = Worker.__new__(Worker)
-    worker._departing, worker.poller, worker.nr_conns = {}, selectors.DefaultSelector(), 7
+    worker._arriving, worker._departing, worker.poller, worker.nr_conns = {}, {}, selectors.DefaultSelector(), 7
     pairs, conns = [socket.socketpair() for _ in range(7)], []
     for ours, theirs in pairs:
         theirs.setblocking(False)
@@ -150,6 +150,31 @@ def test_cuts_off_who_has_taken_longest_when_too_much_is_kept():
         conn.close()
     for _, theirs in pairs:
         theirs.close()
+    worker.poller.close()
+
+
+def test_lets_go_of_who_has_sent_longest_at_the_address_with_most_when_too_many_wait(monkeypatch):
+    monkeypatch.setattr("config.worker.MAX_WAITING", 3)
+    worker = Worker.__new__(Worker)
+    worker._arriving, worker._departing, worker._lingering, worker.nr_conns = {}, {}, {}, 5
+    worker.poller = selectors.DefaultSelector()
+    addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.1", "192.0.2.2"]
+    clients, conns = [], []
+    for number, address in enumerate(addresses):
+        ours, theirs = socket.socketpair()
+        conns.append(Connection(worker, SimpleNamespace(), Client(ours), (address, number), ""))
+        clients.append(theirs)
+        if number == 1:
+            conns[-1].sock.sendall(bytes(MAX_UNTAKEN_BYTES // 5))
+            worker.finish_request(conns[-1], Future())
+        else:
+            theirs.send(b"GET / HT")
+            worker.enqueue_req(conns[-1])
+    assert (list(worker._departing), list(worker._arriving), worker.nr_conns) == ([conns[1]], conns[3:], 3)
+    assert [client.recv(1024)[:12] for client in (clients[0], clients[2])] == [b"HTTP/1.1 408"] * 2
+    worker._on_more(conns[0], conns[0].sock)  # what the kernel told of it a moment before
+    for one in [*conns, *clients]:
+        one.close()
     worker.poller.close()
 
 

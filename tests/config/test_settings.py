@@ -71,6 +71,8 @@ NONSENSE = [
     ("HTTPS_ONLY", "2"),
     ("TRUSTED_PROXIES", "my-proxy"),
     ("TRUSTED_PROXIES", "10.0.0.0/33"),
+    ("TRUSTED_PROXIES", "unix:"),
+    ("METRICS_ALLOWED_NETWORKS", "unix"),
 ]
 
 
@@ -153,6 +155,7 @@ def test_takes_an_empty_value_for_the_default(name):
         ("ALLOWED_HOSTS", "a.example, b.example,", ["a.example", "b.example"]),
         ("PERFORMANCE_SECRET_KEY_FALLBACKS", "one,two", ["one", "two"]),
         ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"]),
+        ("TRUSTED_PROXIES", "unix,10.0.0.1", ["10.0.0.1"]),
         ("EDI_JWT_PRIVATE_KEY_PATH", "/run/secrets/edi.pem", "/run/secrets/edi.pem"),
         ("PASTA_PRIVATE_KEY_PATH", "keys/pasta.pem", str(ROOT / "keys" / "pasta.pem")),
     ],

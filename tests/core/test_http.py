@@ -65,6 +65,24 @@ def test_believes_only_trusted_proxies_about_the_address(settings, peer, forward
     assert client_address(RequestFactory().get("/", **headers)) == expected
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "is_trusted", "expected"),
+    [
+        ("", "198.51.100.7", True, "198.51.100.7"),
+        ("", "1.1.1.1, 198.51.100.7, 10.0.0.1", True, "198.51.100.7"),
+        ("", "", True, None),
+        ("", "unknown", True, None),
+        ("", "198.51.100.7", False, None),
+        ("192.0.2.1", "198.51.100.7", True, "192.0.2.1"),
+        ("unknown", "198.51.100.7", True, None),
+    ],
+)
+def test_believes_whoever_comes_through_a_unix_socket_if_told_so(settings, peer, forwarded, is_trusted, expected):
+    settings.TRUSTED_PROXIES, settings.TRUSTS_UNIX_SOCKET = ["10.0.0.0/8"], is_trusted
+    headers = {"REMOTE_ADDR": peer, **({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {})}
+    assert client_address(RequestFactory().get("/", **headers)) == expected
+
+
 def test_takes_over_a_plain_request_id():
     assert request("GET", PING, HTTP_X_REQUEST_ID="trace-1.2_A").header("X-Request-ID") == ["trace-1.2_A"]
 

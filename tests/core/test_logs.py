@@ -9,7 +9,7 @@ from django.db import InterfaceError, InternalError, OperationalError
 
 from tests.core.wsgi import request
 from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of, value_of
-from tokens.core.operations import access, logs
+from tokens.core.operations import logs
 
 pytestmark = pytest.mark.django_db
 
@@ -147,7 +147,10 @@ def test_can_be_read_by_people():
 def test_writes_nothing_that_a_terminal_would_obey(text):
     written = []
     logs.configure("text", write=written.append)
-    access.log.info("request", path=text)
+    try:
+        logs.requests.info("request", path=text)
+    finally:
+        logs.configure("json")
     (line,) = written
     assert line.decode().rstrip("\n").isprintable()
     record = logging.LogRecord("registry", logging.WARNING, __file__, 1, "%s", (text,), None)

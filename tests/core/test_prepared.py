@@ -111,6 +111,38 @@ def test_returns_every_row_that_it_updated():
     assert sorted(found) == sorted((key.pk,) for key in keys)
 
 
+def counting_and_reading(*fields):
+    """Like `counting`, and it reads the names and the networks of all keys of the profile in the last of the fields."""
+    return PreparedUpdate(
+        lambda: (ApiKey.objects.usable(now=NOW), fields, {"use_count": F("use_count") + 1}),
+        reading=lambda owner: ApiKey.objects.filter(owner=owner).values_list("name", "allowed_networks"),
+    )
+
+
+def test_reads_what_belongs_to_every_row_that_it_updated():
+    first, other = ApiKeyFactory(allowed_networks=["192.0.2.0/24"]), ApiKeyFactory()
+    second = ApiKeyFactory(owner=first.owner, is_active=False)
+    found = counting_and_reading("use_count", "owner").rows(now=timezone.now())
+    assert sorted(found) == sorted(
+        [
+            (1, first.owner_id, first.name, ["192.0.2.0/24"]),
+            (1, first.owner_id, second.name, []),
+            (1, other.owner_id, other.name, []),
+        ]
+    )
+
+
+def test_reads_nothing_where_it_updated_nothing():
+    ApiKeyFactory(is_active=False)
+    assert counting_and_reading("owner").rows(now=timezone.now()) == []
+
+
+def test_updates_and_reads_in_one_statement_where_that_is_possible(django_assert_num_queries):
+    ApiKeyFactory()
+    with django_assert_num_queries(1 if connection.vendor == "postgresql" else 2):
+        counting_and_reading("owner").rows(now=timezone.now())
+
+
 def stored(row):
     """The columns of `row` as the database has them, but for its id."""
     with connection.cursor() as cursor:

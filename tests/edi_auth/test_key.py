@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import orjson
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from edi_auth.models import ApiKey
 from tests.edi_auth.forge import (
@@ -409,15 +411,16 @@ def test_asks_the_database_little(api, django_assert_num_queries, is_group):
     for group in GroupFactory.create_batch(3):
         group.members.add(key.owner)
     key.owner.links.set(ProfileFactory.create_batch(3))
-    with django_assert_num_queries(2):
+    with django_assert_num_queries((1 if connection.vendor == "postgresql" else 2) + is_group):
         assert exchange(api, key).status_code == 200
 
 
-def test_finds_judges_and_counts_a_key_in_one_statement(api, django_assert_num_queries):
+def test_finds_judges_and_counts_a_key_in_one_statement(api):
     key = ApiKeyFactory()
-    with django_assert_num_queries(2) as captured:
+    with CaptureQueriesContext(connection) as captured:
         exchange(api, key)
-    assert [query["sql"].lstrip("(").split()[0] for query in captured] == ["UPDATE", "SELECT"]
+    begins = ["WITH updated AS (UPDATE"] if connection.vendor == "postgresql" else ["UPDATE", "SELECT"]
+    assert all(query["sql"].startswith(begin) for query, begin in zip(captured, begins, strict=True))
 
 
 @pytest.mark.parametrize("field", ["owner", "name", "admin", "edi-token"])

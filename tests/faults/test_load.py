@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import selectors
 import signal
 import socket
 import threading
@@ -14,9 +15,10 @@ import psutil
 import pytest
 
 from config.connection import MAX_HEAD_BYTES
-from config.worker import ARRIVAL_SECONDS
+from config.worker import ARRIVAL_SECONDS, MAX_WAITING
 from tests.server.registry import free_port, rest_of, send, until
 
+POST = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\n"
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -47,6 +49,15 @@ def process(made):
 
 
 @pytest.fixture
+def descriptors():
+    """As many of them as the system lets one have."""
+    limits = psutil.Process().rlimit(psutil.RLIMIT_NOFILE)
+    psutil.Process().rlimit(psutil.RLIMIT_NOFILE, (limits[1], limits[1]))
+    yield
+    psutil.Process().rlimit(psutil.RLIMIT_NOFILE, limits)
+
+
+@pytest.fixture
 def alone(made):
     """The registry at a port that no other test asks, and the first process of its server there."""
     own = replace(made, port=free_port())
@@ -56,8 +67,7 @@ def alone(made):
 
 def test_serves_others_while_clients_dawdle(made, process):
     """Half a method, half a head, half a body, each from more clients than there are threads; and who says nothing."""
-    post = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\n"
-    bodies = [post + b'Content-Length: 50\r\n\r\n{"key', post + b'Transfer-Encoding: chunked\r\n\r\n9\r\n{"key']
+    bodies = [POST + b'Content-Length: 50\r\n\r\n{"key', POST + b'Transfer-Encoding: chunked\r\n\r\n9\r\n{"key']
     beginnings = [b"G", b"GET /auth/v1/ping HTT", PING[:-4], *bodies] * 4 + [b""] * 20
     with ExitStack() as stack:
         for beginning in beginnings:
@@ -67,6 +77,31 @@ def test_serves_others_while_clients_dawdle(made, process):
             begun = time.monotonic()
             assert made.call("GET", "/auth/v1/ping").status == 200
             assert time.monotonic() - begun < 3
+
+
+def answered(clients):
+    """Those of them for whom something has arrived."""
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(0)]
+
+
+def test_serves_others_whoever_sends_more_beginnings_than_may_wait(made, process, descriptors):
+    """Those who wait longest are let go: two workers with as many as may wait and as many places besides."""
+    with ExitStack() as stack:
+        clients = []
+        for number in range(2 * (MAX_WAITING + 8 * 4) + 100):
+            clients.append(stack.enter_context(closing(socket.create_connection(("127.0.0.1", made.port), timeout=20))))
+            clients[-1].sendall([PING[:-4], POST + b"Content-Length: 50\r\n\r\n{"][number % 2])
+        for _ in range(3):
+            begun = time.monotonic()
+            assert made.call("GET", "/auth/v1/ping").status == 200
+            assert time.monotonic() - begun < 5
+        clients[-2].sendall(b"\r\n\r\n")
+        assert b"pong" in clients[-2].recv(65536)
+        until(lambda: len(answered(clients)) >= len(clients) - 2 * MAX_WAITING)
+        assert answered(clients)[0].recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
 def test_answers_who_sends_a_byte_at_a_time(made, process):
@@ -122,7 +157,7 @@ def test_serves_others_whatever_a_body_claims(made, process, beginning):
     with ExitStack() as stack:
         for _ in range(20):
             client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", made.port), timeout=20)))
-            client.sendall(b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\n" + beginning)
+            client.sendall(POST + beginning)
         begun = time.monotonic()
         for _ in range(3):
             assert made.call("GET", "/auth/v1/ping").status == 200

@@ -1,9 +1,11 @@
 """The server behind TLS of gunicorn's own and on a Unix socket."""
 
 import http.client
+import re
 import socket
 import ssl
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -66,3 +68,40 @@ def test_serves_on_a_unix_socket_and_waits_for_nobody_there(made, tmp_path):
         assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
         for client in [*silent, slow]:
             client.close()
+
+
+def test_tells_clients_of_a_unix_socket_apart_when_its_proxy_is_trusted(made, tmp_path):
+    """By what the proxy says of their addresses; and whether they came by HTTPS."""
+    path = tmp_path / "socket"
+    environment = made.environment | {"TRUSTED_PROXIES": "unix", "MAX_FAILURES": "3", "HTTPS_ONLY": "true"}
+    ask = PING[:-2].replace(b"auth/v1/ping", b"%s") + b"X-Pub-Key: guess\r\n"
+    ask += b"X-Forwarded-For: %s\r\nX-Forwarded-Proto: %s\r\n\r\n"
+
+    def status(asked, address, scheme):
+        with closing(connected(path)) as client:
+            client.sendall(ask % (asked, address, scheme))
+            return int(rest_of(client).split()[1])
+
+    with replace(made, environment=environment).serving(bind=f"unix:{path}", workers=1):
+        guesses = [status(b"token", b"192.0.2.1", b"https") for _ in range(5)]
+        other = status(b"token", b"192.0.2.2", b"https")
+        pages = [status(b"admin/login/", b"192.0.2.2", scheme) for scheme in (b"https", b"http")]
+    assert (guesses, other, pages) == ([400, 400, 400, 429, 429], 400, [200, 301])
+
+
+def test_serves_on_a_unix_socket_while_clients_there_do_not_read(made, tmp_path):
+    """More of them than there are threads, each with more to read than the kernel keeps; it is all there later."""
+    path = tmp_path / "socket"
+    large = b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+    with made.serving(bind=f"unix:{path}", workers=1), ExitStack() as stack:
+        clients = [stack.enter_context(closing(connected(path))) for _ in range(6)]
+        for client in clients:
+            client.sendall(PING.replace(b"/auth/v1/ping", large))
+        begun = time.monotonic()
+        with closing(connected(path)) as client:
+            client.sendall(PING)
+            assert b"pong" in rest_of(client)
+        assert time.monotonic() - begun < 5
+        answer = rest_of(clients[0])
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert len(body) == int(re.search(rb"Content-Length: (\d+)", head)[1]) > 1_000_000

@@ -4,7 +4,8 @@ import getpass
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, cast
 
@@ -13,6 +14,7 @@ from django.db import OperationalError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +26,7 @@ DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 NO_MOMENT = "That lies outside the years 1 to 9999."
 EXAMPLE = "example: "
+MAX_BATCH, MAX_SECONDS = 100_000, 24 * 3600
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -132,6 +135,69 @@ class RegistryCommand(ExampleCommand, ABC):
                 *(Text("-" if row[column] is None else CONTROLS.sub("�", str(row[column]))) for column in columns)
             )
         Console(file=cast(IO[str], self.stdout), width=None if self.stdout.isatty() else 200).print(table)
+
+
+class PurgeCommand(RegistryCommand):
+    """A command that deletes rows of long ago. A subclass says which, and what they and their age are called."""
+
+    noun = ""
+    age = ""
+
+    @property
+    def default(self) -> str | None:
+        """How old they are unless the command is told; None where it must be."""
+        return None
+
+    @abstractmethod
+    def rows(self, moment: datetime) -> Any:
+        """The rows from before `moment`."""
+
+    @abstractmethod
+    def purge(self, **given: Any) -> int:
+        """Delete them as the service does that takes `given`. Returns how many it were."""
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add what to delete and how much of it at a time."""
+        default = self.default
+        parser.add_argument(
+            "--older-than",
+            metavar=default or "400d",
+            default=default,
+            required=default is None,
+            help=f"{self.age} (default: {default})" if default else self.age,
+        )
+        parser.add_argument("--batch", metavar="N", type=int, default=5000, help="rows a transaction (default: 5000)")
+        parser.add_argument("--max-seconds", metavar="N", type=int, help="begin no batch after so long")
+        parser.add_argument("--dry-run", action="store_true", help="count them and delete none")
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Delete them, or count them."""
+        older_than, batch, max_seconds = duration(options["older_than"]), options["batch"], options["max_seconds"]
+        if not 1 <= batch <= MAX_BATCH:
+            raise Usage(f"--batch must be a whole number from 1 to {MAX_BATCH}.")
+        if max_seconds is not None and not 1 <= max_seconds <= MAX_SECONDS:
+            raise Usage(f"--max-seconds must be a whole number from 1 to {MAX_SECONDS}.")
+        rows = self.rows(after(-older_than))
+        if options["dry_run"]:
+            count = rows.count()
+            self.report(f"{count} {self.noun} would be deleted.", {"deleted": 0, "left": count})
+            return
+        with self._bar(rows.count) as progress:
+            deleted = self.purge(
+                actor=self.actor, older_than=older_than, batch=batch, max_seconds=max_seconds, progress=progress
+            )
+        left = rows.count()
+        self.report(f"Deleted {deleted} {self.noun}; {left} are left to delete.", {"deleted": deleted, "left": left})
+
+    @contextmanager
+    def _bar(self, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+        """What is told of every batch: a progress bar on a terminal, nothing elsewhere."""
+        if self.is_json or not self.stderr.isatty():
+            yield lambda _: None
+            return
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("Deleting", total=total())
+            yield lambda deleted: bar.advance(task, deleted)
 
 
 def duration(raw: str) -> timedelta:

@@ -80,15 +80,16 @@ def client_address(request: HttpRequest | Request) -> str | None:
     """The address of the client, or None when the server was reached through something without one.
 
     The peer's own address, unless the peer is one of `TRUSTED_PROXIES`: then the last entry of `X-Forwarded-For` that
-    is none of them.
+    is none of them. The peer at a Unix socket has none.
     """
     meta = request.META
     if "registry.address" in meta:
         return cast(str | None, meta["registry.address"])
-    address = address_of(meta.get("REMOTE_ADDR", ""))
+    peer = meta.get("REMOTE_ADDR", "")
+    address, is_trusted = address_of(peer), settings.TRUSTS_UNIX_SOCKET and not peer
     hops = [part.strip() for part in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
-    while hops and is_within(address, settings.TRUSTED_PROXIES):
-        address = address_of(hops.pop())
+    while hops and (is_trusted or is_within(address, settings.TRUSTED_PROXIES)):
+        address, is_trusted = address_of(hops.pop()), False
     meta["registry.address"] = address
     return address
 
@@ -314,7 +315,8 @@ class API(APIView):
         if request.method == "OPTIONS":
             return
         throttling.check("failures", client_address(request))
-        self.perform_authentication(request)
+        if self.authentication_classes:
+            self.perform_authentication(request)
         self.check_permissions(request)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from tokens.core import audit
 from tokens.core.audit import Action, Actor
 from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
-from tokens.core.models import Credential, Recorded, RotatableCredential
+from tokens.core.models import Credential, Recorded, RotatableCredential, digest, preview_of
 from tokens.core.operations import counters
 from tokens.core.times import later
 
@@ -139,6 +139,17 @@ def rotate(
         _save(row, now=now)
         audit.record(action, row, actor=actor, before=before, now=now)
     return row
+
+
+def rotate_row(
+    row: Rotated, secret: str, action: Action, *, actor: Actor, grace: timedelta, now: datetime | None = None
+) -> Minted[Rotated]:
+    """Give this very credential, stored as digest and preview, the new `secret`. Raises what `rotate` does."""
+    rows: models.QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
+    changes = {row.fingerprint_field: digest(secret), "preview": preview_of(secret)}
+    missing = f"The {row._meta.verbose_name} is gone."
+    now = now or timezone.now()
+    return Minted(rotate(rows, action, changes, actor=actor, missing=missing, grace=grace, now=now), secret)
 
 
 def note_use(row: RotatableCredential, *, is_previous: bool = False, now: datetime) -> None:

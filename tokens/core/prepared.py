@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -41,8 +42,9 @@ class Slot(Expression):
 # The slots that most statements have.
 NOW = Slot("now", models.DateTimeField())
 FINGERPRINT = Slot("fingerprint", models.CharField())
-# By the class of a field: what both databases take as it is. An address must be spelled as `client_address` spells it.
-PLAIN: dict[type, type] = {models.CharField: str, models.BooleanField: bool, models.GenericIPAddressField: str}
+# By the class of a field: what a database takes as it is. An address must be spelled as `client_address` spells it.
+SQLITE: dict[type, type] = {models.CharField: str, models.BooleanField: bool, models.GenericIPAddressField: str}
+PLAIN = {"sqlite": SQLITE, "postgresql": SQLITE | {models.DateTimeField: datetime}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _Written(Generic[Model]):
         """The rows that it gives back with these `values` in its slots."""
         connection = _connection()
         params = [
-            param.output_field.get_db_prep_value(values[param.name], connection) if isinstance(param, Slot) else param
+            _value(values[param.name], param.output_field, connection) if isinstance(param, Slot) else param
             for param in self.params
         ]
         with connection.cursor() as cursor:
@@ -102,11 +104,7 @@ class Prepared(_Statement[Model]):
         return model.from_db(DEFAULT_DB_ALIAS, _columns(model), rows[0]) if rows else None
 
     def _write(self) -> _Written[Model]:
-        query_set = self._make()
-        compiler = query_set.query.get_compiler(connection=_connection())
-        sql, params = compiler.as_sql()
-        expressions = [expression for expression, _, _ in compiler.select]
-        return _Written(query_set.model, Repeated(sql), tuple(params), compiler.get_converters(expressions))
+        return _written(self._make())
 
 
 class PreparedUpdate(_Statement[Model]):
@@ -114,6 +112,9 @@ class PreparedUpdate(_Statement[Model]):
 
     Finding a row, judging it and counting its use cannot be torn apart, and no lock outlives the statement. `make()`
     returns the query set, the fields whose columns each row gives back as it is afterwards, and the updates.
+
+    With `reading` each row goes on with the columns of each row of the query set `reading(id)`, where `id` is in the
+    last of the fields: PostgreSQL reads in the same statement and so in one round trip, SQLite in another one.
 
     One that is not `is_durable` counts something: a crash of PostgreSQL may lose the last half second of it, and nobody
     waits for the disk, least of all with the lock of a row that others are waiting for. It must be its own transaction.
@@ -124,21 +125,37 @@ class PreparedUpdate(_Statement[Model]):
         make: Callable[[], "tuple[models.QuerySet[Model, Any], tuple[str, ...], dict[str, Any]]"],
         *,
         is_durable: bool = True,
+        reading: "Callable[[Expression], models.QuerySet[Any, Any]] | None" = None,
     ) -> None:
         self._make = make
         self._is_durable = is_durable
+        self._reading = reading
+        self._read = Prepared(lambda: reading(Slot("id", models.BigIntegerField()))) if reading else None
+
+    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
+        """The columns of all rows that it updates with these values in its slots, and of what is read about them."""
+        rows = super().rows(**values)
+        if self._read is None or _connection().vendor == "postgresql":
+            return rows
+        return [(*row, *read) for row in rows for read in self._read.rows(id=row[-1])]
 
     def _write(self) -> _Written[Model]:
         connection = _connection()
+        is_postgresql = connection.vendor == "postgresql"
         query_set, fields, updates = self._make()
         query = cast(UpdateQuery, query_set.query.chain(UpdateQuery))
         query.add_update_values(updates)
         sql, params = query.get_compiler(connection=connection).as_sql()
-        returned = [_quoted(query_set.model, name) for name in fields]
-        if not self._is_durable and connection.vendor == "postgresql":
-            returned.append("set_config('synchronous_commit', 'off', true)")
-        sql = Repeated(f"{sql} RETURNING {', '.join(returned)}")
-        return _Written(query_set.model, sql, tuple(params), {})
+        columns = [_quoted(query_set.model, name) for name in fields]
+        unsynced = [] if self._is_durable or not is_postgresql else ["set_config('synchronous_commit', 'off', true)"]
+        sql = f"{sql} RETURNING {', '.join([*columns, *unsynced])}"
+        if self._reading is None or not is_postgresql:
+            return _Written(query_set.model, Repeated(sql), tuple(params), {})
+        read = _written(self._reading(RawSQL(f"updated.{columns[-1]}", ())))  # noqa: S611 — a name of ours, quoted
+        shown = ", ".join(f"updated.{column}" for column in columns)
+        sql = f"WITH updated AS ({sql}) SELECT {shown}, read.* FROM updated, LATERAL ({read.sql}) AS read"  # noqa: S608 — likewise
+        converters = {len(columns) + position: converter for position, converter in read.converters.items()}
+        return _Written(query_set.model, Repeated(sql), (*params, *read.params), converters)
 
 
 def insert(row: models.Model) -> None:
@@ -184,12 +201,12 @@ def _execute(sql: Repeated, values: Sequence[Any]) -> tuple[Any, ...]:
 
 def _values(row: models.Model, fields: "Sequence[models.Field[Any, Any]]") -> list[Any]:
     connection = _connection()
-    return [_value(row, field, connection) for field in fields]
+    return [_value(field.pre_save(row, add=True), field, connection) for field in fields]
 
 
-def _value(row: models.Model, field: "models.Field[Any, Any]", connection: BaseDatabaseWrapper) -> Any:
-    value = field.pre_save(row, add=True)
-    is_plain = value is None or type(value) is PLAIN.get(type(field))
+def _value(value: Any, field: "models.Field[Any, Any]", connection: BaseDatabaseWrapper) -> Any:
+    """`value` as the database takes it for the column of `field`."""
+    is_plain = value is None or type(value) is PLAIN[connection.vendor].get(type(field))
     return value if is_plain else field.get_db_prep_save(value, connection)
 
 
@@ -224,6 +241,13 @@ def _insertion_of_both(
     instead = f"SELECT {_quoted(model, model._meta.pk.name)}::text FROM stored"  # noqa: S608 — a name of ours, quoted
     second, about_fields = _insertion(about, without=reference, instead=instead)
     return Repeated(f"WITH stored AS ({first}) {second}, {_quoted(about, reference)}"), fields, about_fields
+
+
+def _written(query_set: "models.QuerySet[Model, Any]") -> _Written[Model]:
+    compiler = query_set.query.get_compiler(connection=_connection())
+    sql, params = compiler.as_sql()
+    expressions = [expression for expression, _, _ in compiler.select]
+    return _Written(query_set.model, Repeated(sql), tuple(params), compiler.get_converters(expressions))
 
 
 def _quoted(model: type[models.Model], name: str) -> str:

@@ -1,15 +1,11 @@
 """What is told of each request: one line of log and one count. Never a credential, a body, a header or a query."""
 
 import re
-from typing import Any
 
-import structlog
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 
-from tokens.core.operations import metrics
-
-log: Any = structlog.get_logger()
+from tokens.core.operations import logs, metrics
 
 # What is asked for every few seconds by machines, and tells nothing while all is well.
 QUIET = {"/healthz", "/readyz", "/metrics"}
@@ -32,7 +28,7 @@ def told(request: HttpRequest, response: HttpResponse, *, request_id: str, addre
     metrics.answered(route, method, status, seconds)
     if route in QUIET and status < 400:
         return
-    log.info(
+    logs.requests.info(
         "request",
         request_id=request_id,
         method=method,

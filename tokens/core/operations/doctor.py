@@ -132,14 +132,15 @@ def static_files() -> Iterator[Finding]:
 def proxy() -> Iterator[Finding]:
     """What the settings say of the proxy in front fits together."""
     complaints = False
-    if settings.HTTPS_ONLY and not settings.TRUSTED_PROXIES:
+    if settings.HTTPS_ONLY and not (settings.TRUSTED_PROXIES or settings.TRUSTS_UNIX_SOCKET):
         complaints = True
         yield Finding(
             "proxy",
             "attention",
             "HTTPS_ONLY is on and TRUSTED_PROXIES names nobody: behind a proxy on another machine the admin redirects "
             "for ever, and all clients seem to have one address.",
-            "Name the proxy's address in TRUSTED_PROXIES, or set HTTPS_ONLY=false where there is no TLS.",
+            "Name the proxy's address in TRUSTED_PROXIES (unix if it connects to a Unix socket), or set "
+            "HTTPS_ONLY=false where there is no TLS.",
         )
     for origin in settings.CSRF_TRUSTED_ORIGINS:
         host = origin.partition("://")[2].partition(":")[0]

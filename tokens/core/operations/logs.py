@@ -19,6 +19,9 @@ from tokens.core.errors import OUTAGES
 
 STDERR = 2
 
+# What writes the line of a request: bound once, when the log is configured, and not again for each line.
+requests: Any = structlog.get_logger()
+
 
 class Sink:
     """A file as structlog's loggers want one. A full disk or a closed pipe costs lines, never a request."""
@@ -42,6 +45,7 @@ def stderr(line: bytes) -> None:
 
 def configure(log_format: str, *, write: Callable[[bytes], Any] = stderr) -> None:
     """Have structlog's loggers write lines of `log_format` (`json`, `text`) through `write`."""
+    global requests  # noqa: PLW0603 — one for each process
     sink: Any = Sink(write)
     is_json = log_format == "json"
     structlog.configure(
@@ -50,6 +54,7 @@ def configure(log_format: str, *, write: Callable[[bytes], Any] = stderr) -> Non
         logger_factory=structlog.BytesLoggerFactory(sink) if is_json else structlog.WriteLoggerFactory(sink),
         cache_logger_on_first_use=False,
     )
+    requests = structlog.get_logger().bind()
 
 
 def formatter(log_format: str) -> logging.Formatter:

@@ -27,7 +27,7 @@ class Command(ExampleCommand):
             "--bind",
             metavar="HOST:PORT",
             default=f"127.0.0.1:{settings.PORT}",
-            help="where to listen (default: %(default)s)",
+            help="where to listen, or unix:PATH (default: %(default)s)",
         )
         parser.add_argument(
             "--workers",
@@ -47,7 +47,7 @@ class Command(ExampleCommand):
         """Become the server, as `config/gunicorn.py` or `config/granian.py` configures it."""
         match = BIND.fullmatch(options["bind"])
         if match is None or int(match[2] or 0) > 65535:
-            raise Usage("--bind must be HOST:PORT, for example 0.0.0.0:7000.")
+            raise Usage("--bind must be HOST:PORT, for example 0.0.0.0:7000, or unix:PATH.")
         if not 1 <= options["workers"] <= 256:
             raise Usage("--workers must be a whole number from 1 to 256.")
         arguments = of_gunicorn if options["server"] == "gunicorn" else of_granian

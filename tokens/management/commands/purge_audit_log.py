@@ -1,0 +1,27 @@
+"""`manage.py purge_audit_log`."""
+
+from datetime import datetime
+from typing import Any
+
+from tokens import services
+from tokens.core.commands import PurgeCommand
+
+
+class Command(PurgeCommand):
+    """Delete the audit events of long ago."""
+
+    help = (
+        "Delete the audit events of long ago, in batches, while the server goes on serving. One event tells of it. "
+        "What is to be kept elsewhere can be exported in the admin before."
+    )
+    example = "purge_audit_log --older-than 400d --max-seconds 300"
+    noun = "audit events"
+    age = f"recorded so long ago; at least {services.AUDIT_KEPT.days}d"
+
+    def rows(self, moment: datetime) -> Any:
+        """Those from before `moment`."""
+        return services.recorded_before(moment)
+
+    def purge(self, **given: Any) -> int:
+        """Delete them."""
+        return services.purge_audit_log(**given).deleted
