@@ -197,7 +197,7 @@ def purge_audit_log(*, actor: Actor, older_than: timedelta, now: datetime | None
     Raises `Invalid` as `recorded_before` does.
     """
     moment = (now or timezone.now()) - older_than
-    purged = Purged("audit_log", "audit events", moment)
+    purged = Purged("audit_log", "audit event", moment)
     rows = recorded_before(moment)
     return purging.purge(rows, purged, action=Action.PURGE_AUDIT_LOG, actor=actor, now=now, **pace)
 

@@ -11,6 +11,7 @@ from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import OperationalError
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from rich.console import Console
@@ -180,14 +181,18 @@ class PurgeCommand(RegistryCommand):
         rows = self.rows(after(-older_than))
         if options["dry_run"]:
             count = rows.count()
-            self.report(f"{count} {self.noun} would be deleted.", {"deleted": 0, "left": count})
+            self.report(f"{self._counted(count)} would be deleted.", {"deleted": 0, "left": count})
             return
         with self._bar(rows.count) as progress:
             deleted = self.purge(
                 actor=self.actor, older_than=older_than, batch=batch, max_seconds=max_seconds, progress=progress
             )
         left = rows.count()
-        self.report(f"Deleted {deleted} {self.noun}; {left} are left to delete.", {"deleted": deleted, "left": left})
+        sentence = f"Deleted {self._counted(deleted)}; {left} {pluralize(left, 'is,are')} left to delete."
+        self.report(sentence, {"deleted": deleted, "left": left})
+
+    def _counted(self, number: int) -> str:
+        return f"{number} {self.noun}{pluralize(number)}"
 
     @contextmanager
     def _bar(self, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.template.defaultfilters import pluralize
 
 from tokens.core import audit
 from tokens.core.audit import Action, Actor
@@ -20,7 +21,7 @@ REST = 2
 class Purged:
     """What a purge did: an audit event is about it, because the rows are gone.
 
-    `noun` names them in the plural; the moment of each, whichever counts for their `kind`, lies before `older_than`.
+    `noun` names one of them; the moment of each, whichever counts for their `kind`, lies before `older_than`.
     """
 
     kind: str
@@ -31,7 +32,7 @@ class Purged:
     audit_fields: ClassVar[tuple[str, ...]] = ("deleted", "older_than")
 
     def __str__(self) -> str:
-        return f"{self.deleted} {self.noun}"
+        return f"{self.deleted} {self.noun}{pluralize(self.deleted)}"
 
 
 def purge(

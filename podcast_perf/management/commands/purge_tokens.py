@@ -14,7 +14,7 @@ class Command(PurgeCommand):
 
     help = "Delete performance tokens that expired long ago, in batches, while the server goes on serving."
     example = "purge_tokens --older-than 30d --batch 5000 --max-seconds 300"
-    noun = "performance tokens"
+    noun = "performance token"
     age = "expired so long ago"
 
     @property

@@ -15,7 +15,7 @@ class Command(PurgeCommand):
         "What is to be kept elsewhere can be exported in the admin before."
     )
     example = "purge_audit_log --older-than 400d --max-seconds 300"
-    noun = "audit events"
+    noun = "audit event"
     age = f"recorded so long ago; at least {services.AUDIT_KEPT.days}d"
 
     def rows(self, moment: datetime) -> Any:
