@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from edi_auth.models import ApiKey
 from tests.factories import ApiKeyFactory, NamedTokenFactory, secret_of
+from tests.settings import IS_SQLITE
 from tokens.core.models import digest
 from tokens.core.prepared import FINGERPRINT, NOW, Prepared, PreparedUpdate, Slot, insert
 from tokens.models import AuditEvent, NamedToken
@@ -141,6 +142,23 @@ def test_updates_and_reads_in_one_statement_where_that_is_possible(django_assert
     ApiKeyFactory()
     with django_assert_num_queries(1 if connection.vendor == "postgresql" else 2):
         counting_and_reading("owner").rows(now=timezone.now())
+
+
+@pytest.mark.skipif(IS_SQLITE, reason="Its setting.")
+@pytest.mark.parametrize("is_durable", [True, False])
+@pytest.mark.parametrize("reading", [None, lambda pk: ApiKey.objects.filter(pk=pk).values_list("name")])
+def test_waits_for_the_disk_unless_it_only_counts(is_durable, reading):
+    """The setting of its own transaction, which begins with `on`."""
+    ApiKeyFactory()
+    updates = {"use_count": F("use_count") + 1}
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = on")
+        statement = PreparedUpdate(
+            lambda: (ApiKey.objects.usable(now=NOW), ("id",), updates), is_durable=is_durable, reading=reading
+        )
+        assert statement.rows(now=timezone.now())
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on" if is_durable else "off",)
 
 
 def stored(row):
