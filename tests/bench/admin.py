@@ -218,6 +218,8 @@ def main() -> int:
     from django.test import Client  # noqa: PLC0415 — not before
     from django.test.utils import setup_test_environment, teardown_test_environment  # noqa: PLC0415 — not before
 
+    from tokens.core.operations import logs  # noqa: PLC0415 — not before
+
     begun = time.perf_counter()
     if not options.kept:
         for command in (["migrate", "-v0"], ["make_demo_data", "--rows", str(options.rows)]):
@@ -226,7 +228,9 @@ def main() -> int:
         reshape(options.shape)
     seconds = time.perf_counter() - begun
     print(f"{connection.vendor}: {options.rows} rows of each kind ({options.shape}) in {seconds:.0f} s\n", flush=True)  # noqa: T201 — prints
-    logging.disable(logging.CRITICAL)  # lines about each request would stand between those of the table
+    # Lines of the log would stand between those of the table.
+    logging.disable(logging.CRITICAL)
+    logs.configure("json", write=len)
     browser = Client(SERVER_NAME="localhost")
     browser.force_login(User.objects.get_or_create(username="bench", is_superuser=True, is_staff=True)[0])
     print("| page | queries | ms | of that in queries |\n| --- | ---: | ---: | ---: |")  # noqa: T201 — prints
