@@ -1,13 +1,13 @@
 """A connection to gunicorn's worker: nobody waits for a request to arrive, nor for an answer to be taken."""
 
 import errno
-import os
 import re
 import select
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from gunicorn.workers.gthread import TConn
 
 from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
@@ -37,8 +37,7 @@ def brief_below(prefix: str) -> re.Pattern[bytes]:
     return re.compile(b"POST " + re.escape(prefix.encode()) + rb"/auth/v1/token/refresh[ ?]")
 
 
-# As gunicorn is told where the application is.
-BRIEF = brief_below(os.environ.get("SCRIPT_NAME", ""))
+BRIEF = brief_below(settings.SCRIPT_NAME)
 
 
 class Client(socket.socket):

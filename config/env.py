@@ -133,6 +133,14 @@ def _networks(name: str, values: list[str]) -> list[str]:
     return values
 
 
+def prefix(name: str) -> str:
+    """`name` as what all paths begin with (`/registry`), or nothing; raises `ImproperlyConfigured` otherwise."""
+    value = text(name)
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", value):
+        raise ImproperlyConfigured(f"{name} must be the beginning of a path, such as /registry.")
+    return value
+
+
 def path(name: str, default: str, *, base: Path) -> Path:
     """`name` as a path, relative ones below `base`."""
     return base / Path(text(name) or default).expanduser()

@@ -120,7 +120,10 @@ USE_TZ = True
 USE_I18N = False
 APPEND_SLASH = True
 
-STATIC_URL = "/static/"
+# gunicorn takes it off every path, by the same variable.
+SCRIPT_NAME = env.prefix("SCRIPT_NAME")
+FORCE_SCRIPT_NAME = SCRIPT_NAME or None
+STATIC_URL = f"{SCRIPT_NAME}/static/"
 # Without STATIC_ROOT, the folder that `collectstatic` has filled, files are served from where the packages keep them.
 STATIC_ROOT = env.path("STATIC_ROOT", "var/static", base=BASE_DIR)
 WHITENOISE_USE_FINDERS = not env.text("STATIC_ROOT")
@@ -212,6 +215,7 @@ UNFOLD = {
     "SITE_HEADER": "Token registry",
     "SITE_ICON": lambda _request: static("registry/mark.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("registry/mark.svg")}],
+    "SITE_URL": f"{SCRIPT_NAME}/",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,
     "DASHBOARD_CALLBACK": "tokens.core.admin.overview.context_of",

@@ -22,6 +22,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 from gunicorn import util
+from gunicorn.http.errors import ConfigurationProblem
 from gunicorn.workers.gthread import ThreadWorker
 
 from config import balance
@@ -212,6 +213,14 @@ class Worker(ThreadWorker):
             return False
         self._left_until = now + LEAVE_SECONDS
         return True
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer a request that makes no sense. One for a path that does not begin with `SCRIPT_NAME` finds nothing."""
+        if isinstance(exc, ConfigurationProblem):
+            with suppress(OSError):
+                util.write_error(client, 404, "Not Found", "")
+        else:
+            super().handle_error(req, client, addr, exc)
 
     def _on_more(self, conn: Connection, client: socket.socket) -> None:
         if conn not in self._arriving:  # let go since the kernel told of it

@@ -47,10 +47,12 @@ def test_names_the_file_to_install_without_granian(manage, started, monkeypatch)
 def test_refuses_for_granian_what_only_gunicorn_does(manage, started, monkeypatch):
     monkeypatch.setattr(serve, "find_spec", lambda name: name)
     assert manage("serve", "--server", "granian", "--bind", "unix:/run/registry.sock").code == 2
-    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--worker-class sync")
-    outcome = manage("serve", "--server", "granian")
-    assert outcome.code == 2
-    assert "GUNICORN_CMD_ARGS" in outcome.err
+    for name, value in {"GUNICORN_CMD_ARGS": "--worker-class sync", "SCRIPT_NAME": "/registry"}.items():
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            outcome = manage("serve", "--server", "granian")
+        assert outcome.code == 2
+        assert name in outcome.err
     assert started == []
 
 

@@ -72,6 +72,10 @@ NONSENSE = [
     ("TRUSTED_PROXIES", "my-proxy"),
     ("TRUSTED_PROXIES", "10.0.0.0/33"),
     ("TRUSTED_PROXIES", "unix:"),
+    ("SCRIPT_NAME", "registry"),
+    ("SCRIPT_NAME", "/registry/"),
+    ("SCRIPT_NAME", "//registry"),
+    ("SCRIPT_NAME", "https://example.org/registry"),
     ("METRICS_ALLOWED_NETWORKS", "unix"),
 ]
 
@@ -156,6 +160,7 @@ def test_takes_an_empty_value_for_the_default(name):
         ("PERFORMANCE_SECRET_KEY_FALLBACKS", "one,two", ["one", "two"]),
         ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"]),
         ("TRUSTED_PROXIES", "unix,10.0.0.1", ["10.0.0.1"]),
+        ("STATIC_URL", "", "/static/"),
         ("EDI_JWT_PRIVATE_KEY_PATH", "/run/secrets/edi.pem", "/run/secrets/edi.pem"),
         ("PASTA_PRIVATE_KEY_PATH", "keys/pasta.pem", str(ROOT / "keys" / "pasta.pem")),
     ],

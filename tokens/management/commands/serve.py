@@ -69,7 +69,8 @@ def of_granian(bind: str, workers: str) -> list[str]:
         raise CommandError(f"granian is not installed. Run: pip install --require-hashes -r {GRANIAN_FILE}")
     if bind.startswith("unix:"):
         raise Usage("--server granian serves at HOST:PORT; a unix socket needs gunicorn.")
-    if os.environ.get("GUNICORN_CMD_ARGS"):
-        raise Usage("--server granian does not read GUNICORN_CMD_ARGS; take it out.")
+    for name in ("GUNICORN_CMD_ARGS", "SCRIPT_NAME"):
+        if os.environ.get(name):
+            raise Usage(f"--server granian does not read {name}; take it out.")
     host, _, port = bind.rpartition(":")
     return ["config.granian", host.strip("[]"), port, workers]
