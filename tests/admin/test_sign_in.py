@@ -11,6 +11,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -99,7 +100,8 @@ def test_asks_for_the_code_where_the_site_has_a_prefix(admin, path):
     assert CODE in browser.get(path, SCRIPT_NAME="/registry").headers.get("Location", "")
 
 
-def test_takes_no_code_twice(admin):
+def test_takes_no_code_twice(admin, time_machine):
+    time_machine.move_to(timezone.now(), tick=False)  # every half minute there is another code
     device, _ = switch_on(admin)
     browser = signed_in_by_password()
     browser.post(CODE, {"code": code_of(device)})

@@ -159,7 +159,7 @@ class TestServer:
         with served.serving():
             assert served.call("GET", "/auth/v1/ping").status == 200
             begun = monotonic()
-        assert monotonic() - begun < 25
+        assert monotonic() - begun < 20
 
 
 @needs_packages

@@ -6,6 +6,7 @@ any of which a credential could be. (The instrumentations of the OpenTelemetry p
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -20,10 +21,11 @@ log = logging.getLogger(__name__)
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-FLUSH_MILLISECONDS = 3000
+FLUSH_SECONDS = 3
 MAX_STATEMENT = 2000
 
 _provider: Any = None
+_exporter: Any = None
 _tracer: Any = None
 
 
@@ -55,7 +57,7 @@ def _is_installed() -> bool:
 
 def start() -> None:
     """Send traces from now on, if they are wanted. For a process that will not fork: what sends them is a thread."""
-    global _provider, _tracer  # noqa: PLW0603 — one for each process
+    global _provider, _exporter, _tracer  # noqa: PLW0603 — one for each process
     if not is_wanted():
         return
     if words := obstacle():
@@ -69,17 +71,22 @@ def start() -> None:
     if "service.name=" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         os.environ.setdefault("OTEL_SERVICE_NAME", "token-registry")
     _provider = TracerProvider(resource=Resource.create(), shutdown_on_exit=False)
-    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _exporter = OTLPSpanExporter()
+    _provider.add_span_processor(BatchSpanProcessor(_exporter))
     _tracer = _provider.get_tracer("token-registry")
 
 
 def stop() -> None:
-    """Send what was not sent yet, and no more."""
-    global _provider, _tracer  # noqa: PLW0603 — one for each process
+    """Send what was not sent yet, and no more. A collector that is away is not asked again after `FLUSH_SECONDS`."""
+    global _provider, _exporter, _tracer  # noqa: PLW0603 — one for each process
     if _provider is not None:
-        _provider.force_flush(FLUSH_MILLISECONDS)
+        # The SDK itself would try for up to half a minute, in which gunicorn kills the worker.
+        giving_up = threading.Timer(FLUSH_SECONDS, _exporter.shutdown)
+        giving_up.daemon = True
+        giving_up.start()
         _provider.shutdown()
-    _provider = _tracer = None
+        giving_up.cancel()
+    _provider = _exporter = _tracer = None
 
 
 class TraceMiddleware:
