@@ -135,8 +135,8 @@ def is_purge_overdue(*, now: datetime) -> bool:
 def purge(*, actor: Actor, older_than: timedelta, now: datetime | None = None, **pace: Any) -> Purged:
     """Delete the tokens that expired more than `older_than` ago, at the pace that `purging.purge` describes."""
     moment = (now or timezone.now()) - older_than
-    purged = Purged(PerformanceToken.kind, "performance token", moment)
-    return purging.purge(expired_before(moment), purged, action=Action.PURGE, actor=actor, now=now, **pace)
+    rows, kind = expired_before(moment), PerformanceToken.kind
+    return purging.purge(rows, kind=kind, older_than=moment, action=Action.PURGE, actor=actor, now=now, **pace)
 
 
 def sweep(*, now: datetime) -> int:

@@ -197,9 +197,8 @@ def purge_audit_log(*, actor: Actor, older_than: timedelta, now: datetime | None
     Raises `Invalid` as `recorded_before` does.
     """
     moment = (now or timezone.now()) - older_than
-    purged = Purged("audit_log", "audit event", moment)
-    rows = recorded_before(moment)
-    return purging.purge(rows, purged, action=Action.PURGE_AUDIT_LOG, actor=actor, now=now, **pace)
+    rows, action = recorded_before(moment), Action.PURGE_AUDIT_LOG
+    return purging.purge(rows, kind="audit_log", older_than=moment, action=action, actor=actor, now=now, **pace)
 
 
 def _rows(token: str | NamedToken) -> QuerySet[NamedToken]:

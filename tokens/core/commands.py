@@ -22,6 +22,7 @@ from rich.text import Text
 from tokens.core.audit import Actor
 from tokens.core.errors import Invalid, RegistryError
 from tokens.core.models import RotatableCredential
+from tokens.core.purging import Purged, counted
 
 DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
@@ -139,9 +140,8 @@ class RegistryCommand(ExampleCommand, ABC):
 
 
 class PurgeCommand(RegistryCommand):
-    """A command that deletes rows of long ago. A subclass says which, and what they and their age are called."""
+    """A command that deletes rows of long ago. A subclass says which, and how their age is told."""
 
-    noun = ""
     age = ""
 
     @property
@@ -154,8 +154,8 @@ class PurgeCommand(RegistryCommand):
         """The rows from before `moment`."""
 
     @abstractmethod
-    def purge(self, **given: Any) -> int:
-        """Delete them as the service does that takes `given`. Returns how many it were."""
+    def purge(self, **given: Any) -> Purged:
+        """Delete them as the service does that takes `given`."""
 
     def arguments(self, parser: CommandParser) -> None:
         """Add what to delete and how much of it at a time."""
@@ -178,21 +178,24 @@ class PurgeCommand(RegistryCommand):
             raise Usage(f"--batch must be a whole number from 1 to {MAX_BATCH}.")
         if max_seconds is not None and not 1 <= max_seconds <= MAX_SECONDS:
             raise Usage(f"--max-seconds must be a whole number from 1 to {MAX_SECONDS}.")
-        rows = self.rows(after(-older_than))
+        moment = after(-older_than)
+        rows = self.rows(moment)
         if options["dry_run"]:
             count = rows.count()
-            self.report(f"{self._counted(count)} would be deleted.", {"deleted": 0, "left": count})
+            self.report(f"{counted(rows, count)} would be deleted.", {"deleted": 0, "left": count})
             return
         with self._bar(rows.count) as progress:
-            deleted = self.purge(
-                actor=self.actor, older_than=older_than, batch=batch, max_seconds=max_seconds, progress=progress
+            purged = self.purge(
+                actor=self.actor,
+                older_than=older_than,
+                batch=batch,
+                max_seconds=max_seconds,
+                progress=progress,
+                now=moment + older_than,
             )
         left = rows.count()
-        sentence = f"Deleted {self._counted(deleted)}; {left} {pluralize(left, 'is,are')} left to delete."
-        self.report(sentence, {"deleted": deleted, "left": left})
-
-    def _counted(self, number: int) -> str:
-        return f"{number} {self.noun}{pluralize(number)}"
+        sentence = f"Deleted {purged}; {left} {pluralize(left, 'is,are')} left to delete."
+        self.report(sentence, {"deleted": purged.deleted, "left": left})
 
     @contextmanager
     def _bar(self, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -21,24 +21,25 @@ REST = 2
 class Purged:
     """What a purge did: an audit event is about it, because the rows are gone.
 
-    `noun` names one of them; the moment of each, whichever counts for their `kind`, lies before `older_than`.
+    `label` names them; the moment of each, whichever counts for their `kind`, lies before `older_than`.
     """
 
     kind: str
-    noun: str
+    label: str
     older_than: datetime
-    deleted: int = 0
+    deleted: int
     pk: ClassVar[str] = ""
     audit_fields: ClassVar[tuple[str, ...]] = ("deleted", "older_than")
 
     def __str__(self) -> str:
-        return f"{self.deleted} {self.noun}{pluralize(self.deleted)}"
+        return self.label
 
 
 def purge(
     rows: QuerySet[Any],
-    purged: Purged,
     *,
+    kind: str,
+    older_than: datetime,
     action: Action,
     actor: Actor,
     batch: int,
@@ -46,7 +47,7 @@ def purge(
     progress: Callable[[int], None] = lambda _: None,
     now: datetime | None = None,
 ) -> Purged:
-    """Delete `rows`, of which `purged` tells, `batch` of them in each transaction. Returns how many it were.
+    """Delete `rows`, which are of `kind` and from before `older_than`, `batch` of them in each transaction.
 
     It ends when none is left or, between two batches, after `max_seconds`; `progress` is told of each batch. One audit
     event tells of it all, also where something ends it before. Raises `Forbidden` while another purge runs.
@@ -63,10 +64,15 @@ def purge(
                 if last == batch:
                     time.sleep(REST * (time.monotonic() - begun))
         finally:
-            purged = replace(purged, deleted=done)
+            purged = Purged(kind, counted(rows, done), older_than, done)
             if done:
                 audit.record(action, purged, actor=actor, now=now)
     return purged
+
+
+def counted(rows: QuerySet[Any], number: int) -> str:
+    """So many of `rows`, in words."""
+    return f"{number} {rows.model._meta.verbose_name}{pluralize(number)}"
 
 
 def delete(rows: QuerySet[Any]) -> int:

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from podcast_perf import services
 from tokens.core.commands import PurgeCommand
+from tokens.core.purging import Purged
 
 
 class Command(PurgeCommand):
@@ -14,7 +15,6 @@ class Command(PurgeCommand):
 
     help = "Delete performance tokens that expired long ago, in batches, while the server goes on serving."
     example = "purge_tokens --older-than 30d --batch 5000 --max-seconds 300"
-    noun = "performance token"
     age = "expired so long ago"
 
     @property
@@ -26,6 +26,6 @@ class Command(PurgeCommand):
         """Those that had expired at `moment`."""
         return services.expired_before(moment)
 
-    def purge(self, **given: Any) -> int:
+    def purge(self, **given: Any) -> Purged:
         """Delete them."""
-        return services.purge(**given).deleted
+        return services.purge(**given)

@@ -5,6 +5,7 @@ from typing import Any
 
 from tokens import services
 from tokens.core.commands import PurgeCommand
+from tokens.core.purging import Purged
 
 
 class Command(PurgeCommand):
@@ -15,13 +16,12 @@ class Command(PurgeCommand):
         "What is to be kept elsewhere can be exported in the admin before."
     )
     example = "purge_audit_log --older-than 400d --max-seconds 300"
-    noun = "audit event"
     age = f"recorded so long ago; at least {services.AUDIT_KEPT.days}d"
 
     def rows(self, moment: datetime) -> Any:
         """Those from before `moment`."""
         return services.recorded_before(moment)
 
-    def purge(self, **given: Any) -> int:
+    def purge(self, **given: Any) -> Purged:
         """Delete them."""
-        return services.purge_audit_log(**given).deleted
+        return services.purge_audit_log(**given)
