@@ -41,9 +41,9 @@ def texts(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
-def alike(name: str, pattern: str, words: str) -> list[str]:
+def alike(name: str, pattern: str, words: str, default: str = "") -> list[str]:
     """The comma-separated values of `name`; raises `ImproperlyConfigured` unless each fits `pattern`, in `words`."""
-    values = texts(name)
+    values = texts(name, default)
     if not all(re.fullmatch(pattern, value) for value in values):
         raise ImproperlyConfigured(f"{name} must be {words}, separated by commas.")
     return values
@@ -110,10 +110,7 @@ def host(name: str, default: str) -> str:
 
 def hosts(name: str, default: str) -> list[str]:
     """The comma-separated host names of `name`, as Django's `ALLOWED_HOSTS` has them (`*`, `.example.org`)."""
-    values = texts(name, default)
-    if not all(value == "*" or HOST.fullmatch(value.removeprefix(".")) for value in values):
-        raise ImproperlyConfigured(f"{name} must be host names, separated by commas.")
-    return values
+    return alike(name, rf"\*|\.?({HOST.pattern})", "host names", default)
 
 
 def networks(name: str, default: str = "") -> list[str]:

@@ -96,6 +96,7 @@ class Worker(ThreadWorker):
     def accept(self, listener: socket.socket) -> bool:
         """Take the next connection. Returns whether there was one, and this worker was the one to take it."""
         if self._leaves_it():
+            self._left_until = time.monotonic() + LEAVE_SECONDS
             super().set_accept_enabled(False)
             return False
         try:
@@ -203,17 +204,6 @@ class Worker(ThreadWorker):
             req._expected_100_continue = False  # noqa: SLF001 — gunicorn has no other way to keep it from asking again
         return super().handle_request(req, conn)
 
-    def _tell(self) -> None:
-        balance.tell(self.age, self.nr_conns if self.alive else balance.ABSENT)
-
-    def _leaves_it(self) -> bool:
-        """Whether the next connection is left to a worker that has less than half as many, for a moment."""
-        now = time.monotonic()
-        if not self.alive or self.nr_conns <= 2 * (balance.fewest() + 1) or now < self._left_until + LEAVE_SECONDS:
-            return False
-        self._left_until = now + LEAVE_SECONDS
-        return True
-
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer a request that makes no sense. One for a path that does not begin with `SCRIPT_NAME` finds nothing."""
         if isinstance(exc, ConfigurationProblem):
@@ -221,6 +211,14 @@ class Worker(ThreadWorker):
                 util.write_error(client, 404, "Not Found", "")
         else:
             super().handle_error(req, client, addr, exc)
+
+    def _tell(self) -> None:
+        balance.tell(self.age, self.nr_conns if self.alive else balance.ABSENT)
+
+    def _leaves_it(self) -> bool:
+        """Whether the next connection is for a worker that has less than half as many, and had no moment to take it."""
+        had_its_moment = time.monotonic() < self._left_until + LEAVE_SECONDS
+        return self.alive and not had_its_moment and self.nr_conns > 2 * (balance.fewest() + 1)
 
     def _on_more(self, conn: Connection, client: socket.socket) -> None:
         if conn not in self._arriving:  # let go since the kernel told of it
@@ -281,7 +279,8 @@ class Worker(ThreadWorker):
 
     def _make_room(self) -> None:
         """While too many wait, let go of one at the address that has most of them: who has been sending for longest."""
-        while len(waiting := [*self._arriving, *self._departing]) > MAX_WAITING:
+        while len(self._arriving) + len(self._departing) > MAX_WAITING:
+            waiting = [*self._arriving, *self._departing]
             ((most, _),) = Counter(conn.client[:1] for conn in waiting).most_common(1)
             conn = next(conn for conn in waiting if conn.client[:1] == most)
             if conn in self._departing:
