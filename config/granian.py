@@ -98,6 +98,7 @@ def main(host: str, port: int, workers: int) -> None:
         # Python adds the address to the words of the system.
         sys.exit(f"Cannot listen at {host}:{port}: {str(exc.strerror).partition(' (')[0]}")
     process.name_metrics_folder()
+    process.check()
     server = Granian(
         "config.wsgi",
         address=str(address[0]),

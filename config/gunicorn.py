@@ -47,6 +47,11 @@ limit_request_field_size = 16384
 BODY_TIMEOUT_SECONDS = 10
 
 
+def on_starting(server: Any) -> None:
+    """Serve nothing that would not work."""
+    process.check()
+
+
 def when_ready(server: Any) -> None:
     """Bound how long a read from a client may block, and say where the server listens."""
     for listener in server.LISTENERS:

@@ -10,6 +10,9 @@ import signal
 import sys
 import tempfile
 
+import django
+from django.core.management.base import BaseCommand, SystemCheckError
+
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -30,6 +33,18 @@ def remove_metrics_folder() -> None:
     """Leave no counters behind, but in a folder that the operator named."""
     for folder in _made:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check() -> None:
+    """Load the project and end with what `manage.py check` says when it finds an error.
+
+    For the first process. Counters must have their folder before.
+    """
+    django.setup(set_prefix=False)
+    try:
+        BaseCommand().check()
+    except SystemCheckError as exc:
+        sys.exit(str(exc).strip())
 
 
 def begin() -> None:

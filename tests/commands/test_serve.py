@@ -85,3 +85,31 @@ def test_says_what_to_run_first(tmp_path):
     assert "SECRET_KEY is not set." in done.stderr
     assert "Run: manage.py init" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "granian"])
+def test_makes_the_checks_once_it_is_the_server(tmp_path, server):
+    missing = {**BARE, "ENV_FILE": str(tmp_path / "missing"), "SECRET_KEY": "s" * 64}
+    done = run(PYTHON, "manage.py", "serve", "--bind", "127.0.0.1:0", "--server", server, environment=missing)
+    assert done.returncode == 1
+    assert "TOKENS_SECRET_KEY is not set." in done.stderr
+    assert (done.stdout, "Traceback" in done.stderr) == ("", False)
+
+
+LOADED = """
+import sys, manage
+try:
+    manage.main()
+finally:
+    print("models" if "tokens.models" in sys.modules else "none")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [(["--bind", "bad"], "none"), (["--bind", "bad", "--settings", "config.settings"], "models")],
+)
+def test_loads_no_models_before_it_is_the_server(arguments, loaded):
+    done = run(PYTHON, "-c", LOADED, "serve", *arguments)
+    assert (done.returncode, done.stdout) == (2, f"{loaded}\n")
+    assert "--bind must be HOST:PORT" in done.stderr

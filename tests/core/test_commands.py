@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tokens.core.commands import RegistryCommand, Usage, duration, moment
+from tokens.core.command_line import Usage
+from tokens.core.commands import RegistryCommand, duration, moment
 from tokens.core.errors import NotFound
 
 

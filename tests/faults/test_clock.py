@@ -18,7 +18,8 @@ from tests.factories import (
     secret_of,
     value_of,
 )
-from tokens.core.commands import Usage, moment
+from tokens.core.command_line import Usage
+from tokens.core.commands import moment
 from tokens.core.operations import counters, notices
 from tokens.core.times import LAST as LAST_MOMENT
 from tokens.core.times import later

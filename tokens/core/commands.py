@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, cast
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError
 from django.template.defaultfilters import pluralize
 from django.utils import timezone
@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokens.core.audit import Actor
+from tokens.core.command_line import ExampleCommand, Usage
 from tokens.core.errors import Invalid, RegistryError
 from tokens.core.models import RotatableCredential
 from tokens.core.purging import Purged, counted
@@ -27,34 +28,8 @@ from tokens.core.purging import Purged, counted
 DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 NO_MOMENT = "That lies outside the years 1 to 9999."
-EXAMPLE = "example: "
 MAX_BATCH, MAX_SECONDS = 100_000, 24 * 3600
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-class Usage(CommandError):
-    """An argument that makes no sense: exit code 2."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, returncode=2)
-
-
-class HelpFormatter(DjangoHelpFormatter):
-    """Breaks no example into lines that could not be copied."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return text if text.startswith(EXAMPLE) else super()._fill_text(text, width, indent)
-
-
-class ExampleCommand(BaseCommand):
-    """A command with an `example`, a line for `--help`."""
-
-    example = ""
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """The parser, with the example below the options."""
-        epilog = f"{EXAMPLE}manage.py {self.example}" if self.example else None
-        return super().create_parser(prog_name, subcommand, epilog=epilog, formatter_class=HelpFormatter, **kwargs)
 
 
 class RegistryCommand(ExampleCommand, ABC):

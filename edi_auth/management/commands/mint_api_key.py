@@ -5,7 +5,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from edi_auth import services
-from tokens.core.commands import RegistryCommand, Usage, moment
+from tokens.core.command_line import Usage
+from tokens.core.commands import RegistryCommand, moment
 
 
 class Command(RegistryCommand):

@@ -5,7 +5,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from podcast_perf import services
-from tokens.core.commands import RegistryCommand, Usage
+from tokens.core.command_line import Usage
+from tokens.core.commands import RegistryCommand
 
 
 class Command(RegistryCommand):

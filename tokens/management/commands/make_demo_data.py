@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tokens.core import demo, kinds, setup
-from tokens.core.commands import RegistryCommand, Usage
+from tokens.core.command_line import Usage
+from tokens.core.commands import RegistryCommand
 from tokens.core.operations import counters
 
 CACHE_KIB = 256 * 1024

@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from tokens.core.commands import RegistryCommand, Usage
+from tokens.core.command_line import Usage
+from tokens.core.commands import RegistryCommand
 from tokens.core.operations import backup
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from tokens.core.commands import ExampleCommand, Usage
+from tokens.core.command_line import ExampleCommand, Usage
 
 BIND = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})|unix:.+")
 GRANIAN_FILE = "requirements-granian.txt"
@@ -19,6 +19,8 @@ class Command(ExampleCommand):
     """Serve the three APIs and the admin."""
 
     help = "Serve the three APIs and the admin until it is told to stop (TERM, or Ctrl-C)."
+    # The server itself makes the checks: what they look at is loaded there and not here.
+    requires_system_checks = ()
     example = "serve --bind 0.0.0.0:7000 --workers 4"
 
     def add_arguments(self, parser: CommandParser) -> None:
