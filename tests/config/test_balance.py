@@ -1,7 +1,6 @@
 """Who takes a connection when another worker has fewer of them."""
 
 import os
-import selectors
 import socket
 from contextlib import closing
 from importlib import import_module
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from config import balance, worker
-from config.worker import LEAVE_SECONDS, Worker
+from config.worker import LEAVE_SECONDS
 
 OURS, OTHER = 1, 2
 
@@ -32,18 +31,14 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def ours(monkeypatch, clock):
+def ours(monkeypatch, clock, unstarted):
     """A worker that accepts, at a listener where two clients have connected."""
-    monkeypatch.setattr(Worker, "enqueue_req", lambda self, conn: conn.close())
-    made = Worker.__new__(Worker)
-    made.age, made.alive, made.nr_conns, made.worker_connections = OURS, True, 0, 100
-    made.cfg, made.poller, made._accepting = SimpleNamespace(is_ssl=False), selectors.DefaultSelector(), False
-    made._arriving, made._departing, made._full_until, made._left_until = {}, {}, 0.0, 0.0
-    with closing(made.poller), closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        made.sockets = [listener]
-        made.set_accept_enabled(True)
+    monkeypatch.setattr(unstarted, "enqueue_req", lambda conn: conn.close())
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        unstarted.age, unstarted.sockets = OURS, [listener]
+        unstarted.set_accept_enabled(True)
         with socket.create_connection(listener.getsockname()), socket.create_connection(listener.getsockname()):
-            yield made
+            yield unstarted
 
 
 def listens(ours):

@@ -1,7 +1,6 @@
 """What is kept of an answer for a client; what comes of it on the wire is in `tests/faults/test_slow_readers.py`."""
 
 import io
-import selectors
 import socket
 from concurrent.futures import Future
 from contextlib import closing
@@ -11,7 +10,7 @@ import pytest
 
 from config import connection
 from config.connection import MAX_BRIEF_BYTES, MAX_UNSENT_BYTES, Client, Connection, brief_below
-from config.worker import MAX_UNTAKEN_BYTES, Worker
+from config.worker import MAX_UNTAKEN_BYTES
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 REFRESH = b"POST /auth/v1/token/refresh HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -131,51 +130,46 @@ def test_knows_them_below_a_prefix():
     assert not brief_below("/registry").match(REFRESH)
 
 
-def test_cuts_off_who_has_taken_longest_when_too_much_is_kept():
-    worker = Worker.__new__(Worker)
-    worker._arriving, worker._departing, worker.poller, worker.nr_conns = {}, {}, selectors.DefaultSelector(), 7
+def test_cuts_off_who_has_taken_longest_when_too_much_is_kept(unstarted):
+    unstarted.nr_conns = 7
     pairs, conns = [socket.socketpair() for _ in range(7)], []
     for ours, theirs in pairs:
         theirs.setblocking(False)
         client = Client(ours)
         client.sendall(bytes(MAX_UNTAKEN_BYTES // 5))
-        conns.append(Connection(worker, SimpleNamespace(), client, "", ""))
-        worker.finish_request(conns[-1], Future())
+        conns.append(Connection(unstarted, SimpleNamespace(), client, "", ""))
+        unstarted.finish_request(conns[-1], Future())
     first = conns[0]
-    assert len(worker._departing) == len(worker.poller.get_map()) == worker.nr_conns == 5
+    assert len(unstarted._departing) == len(unstarted.poller.get_map()) == unstarted.nr_conns == 5
     assert [is_closed(theirs) for _, theirs in pairs] == [True, True] + [False] * 5
-    worker._on_room(first, first.sock)  # what the kernel told of it a moment before
-    assert worker.nr_conns == 5
-    for conn in list(worker._departing):
+    unstarted._on_room(first, first.sock)  # what the kernel told of it a moment before
+    assert unstarted.nr_conns == 5
+    for conn in list(unstarted._departing):
         conn.close()
     for _, theirs in pairs:
         theirs.close()
-    worker.poller.close()
 
 
-def test_lets_go_of_who_has_sent_longest_at_the_address_with_most_when_too_many_wait(monkeypatch):
+def test_lets_go_of_who_has_sent_longest_at_the_address_with_most_when_too_many_wait(unstarted, monkeypatch):
     monkeypatch.setattr("config.worker.MAX_WAITING", 3)
-    worker = Worker.__new__(Worker)
-    worker._arriving, worker._departing, worker._lingering, worker.nr_conns = {}, {}, {}, 5
-    worker.poller = selectors.DefaultSelector()
+    unstarted.nr_conns = 5
     addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.1", "192.0.2.2"]
     clients, conns = [], []
     for number, address in enumerate(addresses):
         ours, theirs = socket.socketpair()
-        conns.append(Connection(worker, SimpleNamespace(), Client(ours), (address, number), ""))
+        conns.append(Connection(unstarted, SimpleNamespace(), Client(ours), (address, number), ""))
         clients.append(theirs)
         if number == 1:
             conns[-1].sock.sendall(bytes(MAX_UNTAKEN_BYTES // 5))
-            worker.finish_request(conns[-1], Future())
+            unstarted.finish_request(conns[-1], Future())
         else:
             theirs.send(b"GET / HT")
-            worker.enqueue_req(conns[-1])
-    assert (list(worker._departing), list(worker._arriving), worker.nr_conns) == ([conns[1]], conns[3:], 3)
+            unstarted.enqueue_req(conns[-1])
+    assert (list(unstarted._departing), list(unstarted._arriving), unstarted.nr_conns) == ([conns[1]], conns[3:], 3)
     assert [client.recv(1024)[:12] for client in (clients[0], clients[2])] == [b"HTTP/1.1 408"] * 2
-    worker._on_more(conns[0], conns[0].sock)  # what the kernel told of it a moment before
+    unstarted._on_more(conns[0], conns[0].sock)  # what the kernel told of it a moment before
     for one in [*conns, *clients]:
         one.close()
-    worker.poller.close()
 
 
 def is_closed(theirs):

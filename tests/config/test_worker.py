@@ -1,7 +1,6 @@
 """What is missing of a request; what comes of it on the wire is in `tests/faults/test_load.py`."""
 
 import math
-import selectors
 import socket
 import time
 from contextlib import ExitStack, closing
@@ -11,7 +10,7 @@ import pytest
 
 from config import arriving, worker
 from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
-from config.worker import MAX_LINGERING, PAUSE_SECONDS, TURN_SECONDS, Worker
+from config.worker import MAX_LINGERING, PAUSE_SECONDS, TURN_SECONDS
 from edi_auth.revocations import snapshot
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -102,14 +101,13 @@ def test_looks_at_each_chunk_once_however_it_arrives(monkeypatch):
 
 
 @pytest.fixture
-def accepting(monkeypatch):
+def accepting(unstarted, monkeypatch):
     """A worker that has just been told of events, and what it serves: a function that may take its time."""
-    accepting = Worker.__new__(Worker)
-    accepting._pause_until, accepting._turn_ends, accepting._is_serving = 0.0, math.inf, False
+    unstarted._turn_ends = math.inf
     monkeypatch.setattr(snapshot, "age", lambda: 1.0)
-    monkeypatch.setattr(accepting, "handle", lambda conn: conn())
-    monkeypatch.setattr(accepting, "finish_request", lambda conn, done: done.result())
-    return accepting
+    monkeypatch.setattr(unstarted, "handle", lambda conn: conn())
+    monkeypatch.setattr(unstarted, "finish_request", lambda conn, done: done.result())
+    return unstarted
 
 
 def test_serves_where_it_accepts_until_its_turn_is_over(accepting, monkeypatch):
@@ -145,17 +143,14 @@ def test_serves_nothing_where_it_accepts_before_it_knows_what_was_revoked(accept
     assert not accepting._may_serve_here()
 
 
-def test_hangs_up_on_the_oldest_of_too_many_who_linger():
-    linger = Worker.__new__(Worker)
-    linger._lingering, linger.poller = {}, selectors.DefaultSelector()
+def test_hangs_up_on_the_oldest_of_too_many_who_linger(unstarted):
     with ExitStack() as stack:
         pairs = [socket.socketpair() for _ in range(MAX_LINGERING + 2)]
         for pair in pairs:
             for end in pair:
                 stack.enter_context(closing(end))
-            linger.linger(pair[0])
+            unstarted.linger(pair[0])
         assert [pair[0].fileno() == -1 for pair in pairs] == [True, True] + [False] * MAX_LINGERING
-        assert len(linger.poller.get_map()) == len(linger._lingering) == MAX_LINGERING
+        assert len(unstarted.poller.get_map()) == len(unstarted._lingering) == MAX_LINGERING
         # What the kernel told of one of them a moment before.
-        linger._drain(pairs[0][0])
-        linger.poller.close()
+        unstarted._drain(pairs[0][0])
