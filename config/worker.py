@@ -21,6 +21,7 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
+from django.conf import settings
 from gunicorn import util
 from gunicorn.http.errors import ConfigurationProblem
 from gunicorn.workers.gthread import ThreadWorker
@@ -202,6 +203,9 @@ class Worker(ThreadWorker):
         """Answer a request. Who waited to be asked for the body was asked, or is refused without it."""
         if conn.is_watched:
             req._expected_100_continue = False  # noqa: SLF001 — gunicorn has no other way to keep it from asking again
+        if any(name == "CONTENT-LENGTH" and int(value) > settings.MAX_BODY_BYTES for name, value in req.headers):
+            # Nobody reads so much to its end: the connection cannot be kept, and the answer says so.
+            req.force_close()
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
@@ -241,8 +245,9 @@ class Worker(ThreadWorker):
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         conn.end_answer()
+        deadline, most = time.monotonic() + DRAIN_SECONDS, settings.MAX_BODY_BYTES + 1
         try:
-            return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+            return keepalive and bool(conn.parser.finish_body(deadline=deadline, max_bytes=most))
         except BlockingIOError:
             return False
 

@@ -76,6 +76,19 @@ def test_goes_on_after_an_error(server, method, path, body, status):
         connection.close()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", "/auth/v1/key", 413), ("GET", "/token", 413), ("POST", "/nowhere", 404)]
+)
+def test_says_that_it_hangs_up_on_a_body_that_it_does_not_read(server, method, path, status):
+    connection = server.connect()
+    try:
+        kept, ended = (send(connection, method, path, b"x" * size) for size in (LIMIT, LIMIT + 1))
+        assert (kept.headers["Connection"], ended.headers["Connection"]) == ("keep-alive", "close")
+        assert ended.status == status
+    finally:
+        connection.close()
+
+
 def test_reads_the_next_request_behind_an_unread_body(server):
     body = b"GET /_/token HTTP/1.1\r\nHost: smuggled\r\n\r\n"
     head = f"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -106,6 +119,7 @@ def test_mints_nothing_for_head(server):
     before = server.manage("shell", "-v", "0", "-c", count)
     answer = server.call("HEAD", "/token", X_PUB_KEY=server.public_key)
     assert (answer.status, answer.body) == (200, b"")
+    assert "Content-Length" not in answer.headers
     assert server.manage("shell", "-v", "0", "-c", count) == before
 
 

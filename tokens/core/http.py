@@ -59,7 +59,9 @@ class RequestMiddleware:
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         response["X-Content-Type-Options"] = "nosniff"
-        if not response.streaming and not response.has_header("Content-Length"):
+        # How long the answer to GET would be is not known where none was made for HEAD (RFC 9110, section 8.6).
+        is_unknown = response.streaming or (request.method == "HEAD" and not response.content)
+        if not is_unknown and not response.has_header("Content-Length"):
             response["Content-Length"] = str(len(response.content))
         access.told(
             request,
