@@ -211,10 +211,11 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
     synchronisation (an acknowledged write survives a power cut) and immediate transactions. Neither keeps a request
     waiting for two seconds.
     """
+    url = text(name) or default
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            config = dict(environ.Env.db_url_config(text(name) or default))
+            config = dict(environ.Env.db_url_config(url))
     except (ValueError, KeyError, AttributeError, TypeError):
         raise ImproperlyConfigured(f"{name} is not a database URL.") from None
     engine = config.get("ENGINE")
@@ -233,9 +234,10 @@ def database(name: str, default: str, *, base: Path, threads: int) -> dict[str, 
         # The pool gives up after `reconnect_timeout`; longer, and its pauses between attempts grow to minutes.
         options["pool"] = {"min_size": 1, "max_size": threads, "timeout": 1.5, "reconnect_timeout": 1}
     elif engine == "django.db.backends.sqlite3":
-        config |= {"CONN_MAX_AGE": None, "NAME": config["NAME"]}
-        if config["NAME"] != ":memory:":
-            config["NAME"] = str(base / config["NAME"])
+        # With fewer slashes the name, or its beginning, counts as a host and is lost: what is left may be no file.
+        if not re.match("(?i)sqlite:///[^?]", url) or config["NAME"] == ":memory:":
+            raise ImproperlyConfigured(f"{name} names no file: sqlite:///relative/path or sqlite:////absolute/path")
+        config |= {"CONN_MAX_AGE": None, "NAME": str(base / config["NAME"])}
         options |= {
             "transaction_mode": "IMMEDIATE",
             "timeout": 1.5,
