@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import django
+from django.conf import settings
 from django.core.management.base import BaseCommand, SystemCheckError
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -36,15 +37,29 @@ def remove_metrics_folder() -> None:
 
 
 def check() -> None:
-    """Load the project and end with what `manage.py check` says when it finds an error.
+    """Load the project and end with what `manage.py check` says when it finds an error, or with what is no key file.
 
-    For the first process. Counters must have their folder before.
+    For the first process. Counters must have their folder before. A key file may be missing, for a server whose
+    /auth/v1 is not used; commands, which may be what mends it, do not mind one that holds something else.
     """
     django.setup(set_prefix=False)
+    from edi_auth import pasta, services  # noqa: PLC0415 — models are not loaded earlier
+    from tokens.core.errors import NotConfigured  # noqa: PLC0415 — likewise
+
     try:
         BaseCommand().check()
     except SystemCheckError as exc:
         sys.exit(str(exc).strip())
+    try:
+        for path, keys in (
+            (settings.EDI_JWT_PRIVATE_KEY_PATH, services.ring),
+            (settings.PASTA_PRIVATE_KEY_PATH, pasta.keys),
+        ):
+            if path.is_file():
+                keys()
+    except NotConfigured as exc:
+        sys.stderr.write(f"Configuration error: {exc}\n")
+        sys.exit(2)
 
 
 def begin() -> None:

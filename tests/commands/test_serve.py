@@ -3,6 +3,7 @@
 import pytest
 
 from tests.core.process import BARE, PYTHON, run
+from tests.settings import DATA
 from tokens.management.commands import serve
 
 
@@ -94,6 +95,28 @@ def test_makes_the_checks_once_it_is_the_server(tmp_path, server):
     assert done.returncode == 1
     assert "TOKENS_SECRET_KEY is not set." in done.stderr
     assert (done.stdout, "Traceback" in done.stderr) == ("", False)
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "granian"])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("EDI_JWT_PRIVATE_KEY_PATH", "pasta.pem"),
+        ("EDI_JWT_PRIVATE_KEY_PATH", "none"),
+        ("PASTA_PRIVATE_KEY_PATH", "edi.pem"),
+        ("PASTA_PRIVATE_KEY_PATH", "none"),
+    ],
+)
+def test_stops_for_a_file_that_holds_no_such_key(tmp_path, server, name, file):
+    (tmp_path / "none").write_text("no key")
+    path = DATA / file if file.endswith("pem") else tmp_path / file
+    secrets = {"SECRET_KEY": "s" * 64, "TOKENS_SECRET_KEY": "t" * 64, "PERFORMANCE_SECRET_KEY": "p" * 64}
+    keys = {"EDI_JWT_PRIVATE_KEY_PATH": str(tmp_path / "missing"), "PASTA_PRIVATE_KEY_PATH": str(tmp_path / "missing")}
+    environment = {**BARE, "ENV_FILE": "/dev/null", **secrets, **keys, name: str(path)}
+    done = run(PYTHON, "manage.py", "serve", "--bind", "127.0.0.1:0", "--server", server, environment=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(f"Configuration error: {name}: {file} ")
+    assert "Traceback" not in done.stderr
 
 
 LOADED = """
