@@ -1,6 +1,7 @@
 """How gunicorn runs the server; `manage.py serve` names this file and adds address and number of workers."""
 
 import importlib
+import logging
 import os
 import re
 import socket
@@ -43,13 +44,25 @@ limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 16384
 
+# Where gunicorn begins to quote what it does not understand.
+QUOTED = re.compile(r"""[:,]? \(?b?['"]""")
+
 # A client that stops in the middle of a body frees its thread after so many seconds.
 BODY_TIMEOUT_SECONDS = 10
 
 
 def on_starting(server: Any) -> None:
-    """Serve nothing that would not work."""
+    """Serve nothing that would not work, and log no secret."""
+    logging.getLogger("gunicorn.error").addFilter(forget_what_was_sent)
     process.check()
+
+
+def forget_what_was_sent(record: logging.LogRecord) -> bool:
+    """Keep of what gunicorn says of a request that makes no sense why, and not what it quotes: that may be a secret."""
+    said = str(record.msg)
+    if said.startswith("Invalid request from "):
+        record.msg = QUOTED.split(said, maxsplit=1)[0]
+    return True
 
 
 def when_ready(server: Any) -> None:

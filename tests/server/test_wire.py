@@ -207,3 +207,27 @@ def test_prints_no_secret(server, authorization):
     secrets = [*(thing["secret"] for thing in server.made if thing["secret"]), *renewal.values()]
     assert len(secrets) == 6
     assert [secret for secret in secrets if secret in server.log] == []
+
+
+@pytest.mark.parametrize(
+    ("request_of", "why"),
+    [
+        ("GET /_/token HTTP/1.1\r\nAuthorization Bearer {}\r\n\r\n", "Invalid HTTP Header"),
+        ("GET /_/token HTTP/1.1\r\n{}: x\r\n\r\n", "Invalid HTTP header name"),
+        ("GET /_/token?token={}\r\n\r\n", "Invalid HTTP request line"),
+        ("GET /_/token?token= {} HTTP/1.1\r\n\r\n", "Invalid HTTP Version"),
+        ('POST /auth/v1/key HTTP/1.1\r\nHost: x\r\n\r\n{{"key":"{}"}}\r\n\r\n', "Invalid HTTP request line"),
+        (
+            'POST /auth/v1/key HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{{"key":"{}"}}\r\n',
+            "Invalid chunk size",
+        ),
+        ("POST /auth/v1/key HTTP/1.1\r\nTransfer-Encoding: {}\r\n\r\n", "Unsupported transfer coding"),
+        ("POST /auth/v1/key HTTP/1.1\r\nExpect: {}\r\n\r\n", "Unable to comply with expectation"),
+    ],
+)
+def test_logs_why_a_request_makes_no_sense_and_nothing_of_it(server, request_of, why):
+    before, secret = len(server.log), "(hunter2'\"b'hunter2)"
+    assert raw(server, request_of.format(secret).encode()).startswith(b"HTTP/1.1 ")
+    logged = server.log[before:]
+    assert f"Invalid request from ip=127.0.0.1: {why}\n" in logged
+    assert "hunter2" not in logged
