@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from tokens.core.addresses import is_network
 
 REMARK = re.compile(r"""(?m)^((?:export )?\w+=(?:'[^'\n]*'|"[^"\n]*"|[^'"\n].*?|))[ \t]+#.*$""")
+LINE = re.compile(r"(?:export )?[A-Za-z_0-9]+=[^\0]*|\s*(?:#.*)?")
 HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9a-fA-F:.]+\]")
 TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
 
@@ -24,11 +25,22 @@ TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off", ""}
 def load(path: Path) -> None:
     """Read `path` into the environment, where a variable that is set already wins.
 
-    A blank and a `#` begin a remark; django-environ by itself would keep the remark, or end `a#b` at `a`.
+    A blank and a `#` begin a remark; django-environ by itself would keep the remark, or end `a#b` at `a`. Raises
+    `ImproperlyConfigured` for a line that sets nothing, which django-environ would write to the log, secret and all.
     """
-    if path.is_file():
-        content = REMARK.sub(r"\1", path.read_text(encoding="utf-8"))
-        environ.Env.read_env(io.StringIO(content))
+    if not path.is_file():
+        return
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(f"{path} is not UTF-8.") from None
+    except OSError as exc:
+        raise ImproperlyConfigured(f"{path} cannot be read: {exc.strerror}.") from None
+    for number, line in enumerate(lines, start=1):
+        if not LINE.fullmatch(line):
+            raise ImproperlyConfigured(f"{path}: line {number} is neither NAME=value nor a remark.")
+    content = REMARK.sub(r"\1", "\n".join(line.strip() for line in lines))
+    environ.Env.read_env(io.StringIO(content))
 
 
 def text(name: str, default: str = "") -> str:

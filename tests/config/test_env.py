@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from config import env
 
@@ -28,8 +29,8 @@ def load(tmp_path, monkeypatch):
         monkeypatch.setenv(name, "to be restored")
         del os.environ[name]
 
-    def read(text: str) -> None:
-        (tmp_path / "file").write_bytes(text.encode())
+    def read(text: str | bytes) -> None:
+        (tmp_path / "file").write_bytes(text if isinstance(text, bytes) else text.encode())
         env.load(tmp_path / "file")
 
     return read
@@ -70,12 +71,51 @@ def test_keeps_a_quoted_value_of_the_file_verbatim(load, value, quote):
         ("EXPIRES_IN= # the default", ""),
         ("# EXPIRES_IN=2", "unset"),
         ("#EXPIRES_IN=2", "unset"),
+        ("  # EXPIRES_IN=2", "unset"),
+        ("  ", "unset"),
     ],
 )
 def test_reads_a_line_of_the_file(load, line, expected):
     load(f"\n{line}\nSECRET_KEY=behind\n")
     assert env.text("EXPIRES_IN", "unset") == expected
     assert env.text("SECRET_KEY") == "behind"
+
+
+def test_reads_a_file_that_begins_with_a_byte_order_mark(load):
+    load(b"\xef\xbb\xbfEXPIRES_IN=2\r\n")
+    assert env.text("EXPIRES_IN", "unset") == "2"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SECRET_KEY = hunter2",
+        "hunter2",
+        "=hunter2",
+        "  SECRET_KEY=hunter2",
+        "SECRET_KEY=hunter2\0",
+        "SECRET-KEY=hunter2",
+    ],
+)
+def test_refuses_a_line_that_sets_nothing_and_shows_nothing_of_it(load, caplog, line):
+    with pytest.raises(ImproperlyConfigured, match="line 2 is neither NAME=value nor a remark") as refused:
+        load(f"EXPIRES_IN=2\n{line}\n")
+    assert "hunter2" not in str(refused.value) + caplog.text
+    assert env.text("EXPIRES_IN", "unset") == "unset"
+
+
+def test_refuses_a_file_that_is_no_text(load):
+    with pytest.raises(ImproperlyConfigured, match=r"file is not UTF-8\.$"):
+        load(b"EXPIRES_IN=\xff\n")
+
+
+def test_says_that_the_file_cannot_be_read(load, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    with pytest.raises(ImproperlyConfigured, match=r"file cannot be read: Permission denied\.$"):
+        load("EXPIRES_IN=2\n")
 
 
 @pytest.mark.parametrize("value", ["4", ""])
