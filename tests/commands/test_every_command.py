@@ -4,7 +4,7 @@ import os
 
 import pytest
 from django.core.management import get_commands, load_command_class
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from tests.core.process import PYTHON, run
 from tests.factories import ProfileFactory
@@ -65,6 +65,33 @@ def test_says_in_a_sentence_that_the_database_is_away(manage, monkeypatch, comma
     outcome = manage(command, *arguments)
     assert outcome.code == 1
     assert outcome.err.endswith("CommandError: The database cannot be used: connection refused\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (DatabaseError("file is not a database"), "file is not a database"),
+        (ProgrammingError('relation "x" does not exist\nLINE 1: SELECT'), 'relation "x" does not exist'),
+    ],
+)
+def test_says_in_a_sentence_that_the_database_is_another(manage, monkeypatch, error, words):
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("django.db.backends.base.base.BaseDatabaseWrapper.ensure_connection", refuse)
+    outcome = manage("list_tokens")
+    assert outcome.code == 1
+    assert outcome.err.endswith(f"CommandError: The database cannot be used: {words}\n")
+
+
+def test_says_in_a_sentence_that_nobody_takes_what_it_prints(manage, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tokens.management.commands.list_tokens.Command.run", refuse)
+    outcome = manage("list_tokens")
+    assert outcome.code == 1
+    assert outcome.err.endswith("CommandError: [Errno 28] No space left on device\n")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any, cast
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError
+from django.db import Error
 from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -61,10 +61,10 @@ class RegistryCommand(ExampleCommand, ABC):
             raise CommandError(str(exc)) from None
         except UnicodeEncodeError:
             raise Usage("An argument is not valid UTF-8.") from None
-        except OperationalError as exc:
+        except Error as exc:
             raise CommandError(f"The database cannot be used: {str(exc).splitlines()[0]}") from None
         except OSError as exc:
-            raise CommandError(f"{exc.filename}: {exc.strerror}") from None
+            raise CommandError(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)) from None
 
     @property
     def actor(self) -> Actor:
