@@ -32,6 +32,7 @@ def test_finds_nothing_where_all_is_well():
         ("tokens.W004", "TRUSTED_PROXIES", ["0.0.0.0/0"]),
         ("tokens.W004", "TRUSTED_PROXIES", ["10.0.0.0/8", "::/0"]),
         ("tokens.W007", "NOTIFY_WEBHOOK_URL", "https://hooks.example.org"),
+        ("edi_auth.W003", "EDI_SERVICE_KEY", "x" * 19),
         ("podcast_perf.W001", "PERFORMANCE_SECRET_KEY", ""),
         ("podcast_perf.W002", "PERFORMANCE_SECRET_KEY", "x" * 31),
     ],
@@ -47,6 +48,8 @@ def test_finds_a_setting_that_is_wrong(settings, id, name, value):
         ("TOKENS_SECRET_KEY", LONG),
         ("TOKENS_SECRET_KEY", "ü" * 16),
         ("PERFORMANCE_SECRET_KEY", LONG),
+        ("EDI_SERVICE_KEY", "x" * 20),
+        ("EDI_SERVICE_KEY", ""),
         ("TRUSTED_PROXIES", ["10.0.0.0/8", "127.0.0.1"]),
     ],
 )
@@ -68,7 +71,7 @@ def test_finds_a_key_file_that_others_can_read(settings, name, mode):
     assert ids() == {"edi_auth.W002"}
 
 
-@pytest.mark.parametrize("name", ["TOKENS_SECRET_KEY", "PERFORMANCE_SECRET_KEY"])
+@pytest.mark.parametrize("name", ["TOKENS_SECRET_KEY", "PERFORMANCE_SECRET_KEY", "EDI_SERVICE_KEY"])
 def test_shows_no_secret(settings, name):
     setattr(settings, name, "hunter2")
     messages = run_checks()
