@@ -46,17 +46,14 @@ def check() -> None:
     from edi_auth import pasta, services  # noqa: PLC0415 — models are not loaded earlier
     from tokens.core.errors import NotConfigured  # noqa: PLC0415 — likewise
 
+    key_files = (settings.EDI_JWT_PRIVATE_KEY_PATH, services.ring), (settings.PASTA_PRIVATE_KEY_PATH, pasta.keys)
     try:
         BaseCommand().check()
-    except SystemCheckError as exc:
-        sys.exit(str(exc).strip())
-    try:
-        for path, keys in (
-            (settings.EDI_JWT_PRIVATE_KEY_PATH, services.ring),
-            (settings.PASTA_PRIVATE_KEY_PATH, pasta.keys),
-        ):
+        for path, keys in key_files:
             if path.is_file():
                 keys()
+    except SystemCheckError as exc:
+        sys.exit(str(exc).strip())
     except NotConfigured as exc:
         sys.stderr.write(f"Configuration error: {exc}\n")
         sys.exit(2)

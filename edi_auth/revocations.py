@@ -81,9 +81,9 @@ class Snapshot:
         if revocation is None:
             return
         if revocation.is_locked:
-            raise Forbidden("The profile is locked.")
+            raise Forbidden("The profile or group is locked.")
         if issued_at < revocation.tokens_valid_after:
-            raise Forbidden("The tokens of this profile were revoked.")
+            raise Forbidden("The tokens of this profile or group were revoked.")
 
     def longest_hours(self) -> int:
         """The longest `EDI_TOKEN_HOURS` that a token which still lasts can have been made under.

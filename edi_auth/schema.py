@@ -72,7 +72,7 @@ exchange = extend_schema(
             "getTokenByKey",
             bad="key: is required.",
             unauthorized="Invalid API key",
-            forbidden="The API key was revoked, or its owner is locked.",
+            forbidden="The API key was revoked or switched off, or its owner or group is locked.",
         ),
     },
 )

@@ -122,7 +122,7 @@ def _use(secret: str, *, address: str | None, now: datetime) -> list[tuple[Any, 
         if key is None or state in {State.PENDING, State.EXPIRED}:
             raise InvalidCredential("Invalid API key")
         if state != State.ACTIVE:
-            raise Forbidden("The API key was revoked, or its owner is locked.")
+            raise Forbidden("The API key was revoked or switched off, or its owner or group is locked.")
         if not key.allows(address):
             raise Forbidden("The API key may not be used from this address.")
         rows = COUNT.rows(fingerprint=fingerprint, now=now)
