@@ -67,6 +67,21 @@ def test_takes_a_hint_for_no_more_than_a_hint(name, make, present, hint):
 
 
 @STORED
+def test_asks_no_kind_whose_shape_it_does_not_have(name, make, present):
+    asked = {kind.name for kind in kinds.likely(present(make()))}
+    # What is signed is base64url, which can look like both parts of a PASTA token.
+    assert asked - {"pasta_token"} == ({"publisher", "api_key"} if name in {"publisher", "api_key"} else {name})
+
+
+@pytest.mark.parametrize(("hint", "first"), [("", 0), ("publisher", 0), ("api_key", 1), ("nonsense", 0)])
+def test_takes_what_is_of_two_kinds_for_the_one_hinted_at(hint, first):
+    key = ApiKeyFactory()
+    rows = [PublisherFactory(key_hash=key.key_hash), key]
+    assert kinds.find(secret_of(key), hint=hint)[1] == rows[first]
+    assert kinds.verify(secret_of(key), now=timezone.now(), hint=hint).row == rows[first]
+
+
+@STORED
 def test_describes_nothing_that_is_not_usable(name, make, present):
     row = make(is_active=False)
     assert kinds.verify(present(row), now=timezone.now()) is None

@@ -43,9 +43,24 @@ def test_finds_nothing_after_a_minute_however_often_it_is_asked(at, asked):
     assert found is None
 
 
+@pytest.mark.parametrize("begun", range(60))
+def test_finds_for_half_a_minute_and_no_whole_one_what_is_asked_for_every_second(at, begun):
+    results = Recent()
+    for seconds in range(begun):
+        at(seconds)
+        results.get(b"one")
+    at(begun)
+    results.put(b"one", "first")
+    found = []
+    for seconds in range(begun + 1, begun + 61):
+        at(seconds)
+        found.append(results.get(b"one"))
+    assert (found[:30], found[-1]) == (["first"] * 30, None)
+
+
 def test_holds_no_more_than_it_may(at):
     results = Recent()
     for number in range(3 * MAX_RESULTS):
         results.put(number.to_bytes(4), number)
-    assert len(results._younger) + len(results._older) <= MAX_RESULTS
+        assert len(results._younger) + len(results._older) <= MAX_RESULTS
     assert results.get((3 * MAX_RESULTS - 1).to_bytes(4)) == 3 * MAX_RESULTS - 1

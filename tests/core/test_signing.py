@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import string
 
 import jwt
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.settings import DATA
+from tokens.core import signing
 from tokens.core.errors import InvalidCredential, NotConfigured
 from tokens.core.signing import (
     MAX_TOKEN_LENGTH,
@@ -27,6 +29,7 @@ from tokens.core.signing import (
 
 OLD, NEW = "an-old-secret-of-32-bytes-or-even-more", "a-new-secret-of-32-bytes-or-even-more!"
 CLAIMS = {"sub": "somebody", "iat": 1717165914}
+LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
 
 def ring_of(*secrets: str, upcoming: str = "", with_kid: bool = True) -> KeyRing:
@@ -133,6 +136,38 @@ def test_verifies_what_the_next_key_signed_and_does_not_sign_with_it():
     assert ring_of(OLD).verify(ring.sign(CLAIMS)) == CLAIMS
 
 
+@pytest.fixture
+def tried(monkeypatch):
+    """The keys that the library is asked about, one after the other."""
+    keys: list[bytes] = []
+    decode = signing._jws.decode
+
+    def record(raw, key, **options):
+        keys.append(key)
+        return decode(raw, key, **options)
+
+    monkeypatch.setattr(signing._jws, "decode", record)
+    return keys
+
+
+@pytest.mark.parametrize(
+    ("secret", "with_kid", "expected"), [(NEW, True, [NEW]), (OLD, True, [OLD]), (OLD, False, [NEW, OLD])]
+)
+def test_tries_the_key_first_that_the_header_names(tried, secret, with_kid, expected):
+    hmac_keys.verify(ring_of(secret, with_kid=with_kid).sign(CLAIMS | {"tried": secret}))
+    assert [key.decode() for key in tried] == expected
+
+
+@rings
+def test_verifies_a_signature_once_a_minute_and_what_was_refused_every_time(tried, ring):
+    token = ring.sign(CLAIMS | {"sub": "again"})
+    for _ in range(2):
+        assert ring.verify(token)["sub"] == "again"
+        with pytest.raises(InvalidCredential):
+            ring.verify(token.rpartition(".")[0] + ".AAAA")
+    assert len(tried) == 1 + 2 * len(ring.keys)
+
+
 def test_forgets_a_key_that_was_taken_out():
     token = ring_of(OLD).sign(CLAIMS)
     with pytest.raises(InvalidCredential):
@@ -201,6 +236,16 @@ def test_refuses_a_genuine_token_whose_payload_is_no_object(payload):
         hmac_keys.verify(hs256({"alg": "HS256"}, payload, NEW.encode()))
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_refuses_a_genuine_token_with_what_is_no_number(number):
+    with pytest.raises(InvalidCredential):
+        hmac_keys.verify(hs256({"alg": "HS256"}, f'{{"exp": {number}}}'.encode(), NEW.encode()))
+
+
+def test_reads_numbers_with_a_fraction():
+    assert hmac_keys.verify(hs256({"alg": "HS256"}, b'{"iat": 1.5}', NEW.encode())) == {"iat": 1.5}
+
+
 @pytest.mark.parametrize("header", [[], "text", None, 1, {}, {"alg": None}, {"alg": ["HS256"]}, {"alg": {"a": 1}}])
 def test_refuses_a_header_that_makes_no_sense(header):
     with pytest.raises(InvalidCredential):
@@ -222,14 +267,31 @@ def test_refuses_a_token_with_a_part_changed(ring, part):
     [
         lambda token: token + "=",
         lambda token: token + "\n",
+        lambda token: token + "\n" * 4,
+        lambda token: token[:-4] + "!" * 4 + token[-4:],
+        lambda token: token[:-1] + LETTERS[LETTERS.index(token[-1]) + 1],
         lambda token: " " + token,
         lambda token: token + ".x",
         lambda token: token.rpartition(".")[0],
         lambda token: token.replace(".", ".."),
         lambda token: token + "é",
+        lambda token: token + "\udc80",
         lambda token: token[:-1],
     ],
-    ids=["padding", "newline", "space", "fourth part", "no signature", "empty part", "not ascii", "cut"],
+    ids=[
+        "padding",
+        "newline",
+        "newlines",
+        "strange letters",
+        "stray bits",
+        "space",
+        "fourth part",
+        "no signature",
+        "empty part",
+        "not ascii",
+        "no text",
+        "cut",
+    ],
 )
 def test_takes_a_token_in_one_spelling_only(ring, disguise):
     with pytest.raises(InvalidCredential):
@@ -240,6 +302,7 @@ def test_looks_at_no_token_that_is_too_long():
     token = hmac_keys.sign({"sub": "x" * MAX_TOKEN_LENGTH})
     with pytest.raises(InvalidCredential):
         hmac_keys.verify(token)
+    assert unverified_claims(token) == {}
 
 
 segment = st.one_of(
@@ -314,6 +377,17 @@ def test_refuses_a_file_beside_the_active_one_that_is_no_key(tmp_path):
     write_key(tmp_path / "edi.pem")
     (tmp_path / "edi.old.pem").write_text("no key")
     with pytest.raises(NotConfigured, match=r"X: edi\.old\.pem"):
+        ec_ring(tmp_path / "edi.pem", setting="X")
+
+
+@pytest.mark.parametrize("other", ["RSA", "P-384"])
+def test_refuses_a_file_beside_the_active_one_that_is_no_p256_key(tmp_path, other):
+    write_key(tmp_path / "edi.pem")
+    if other == "RSA":
+        (tmp_path / "edi.old.pem").write_bytes((DATA / "pasta.pem").read_bytes())
+    else:
+        write_key(tmp_path / "edi.old.pem", public=True, curve=ec.SECP384R1)
+    with pytest.raises(NotConfigured, match=r"X: edi\.old\.pem holds no P-256 key"):
         ec_ring(tmp_path / "edi.pem", setting="X")
 
 

@@ -125,6 +125,13 @@ def test_counts_the_new_minute_from_its_first_failure(api, clock):
     block()
 
 
+def test_forgets_an_address_whose_window_has_ended(api, clock):
+    block()
+    clock.shift(40)
+    assert DOORS["/_/token"](api, GENUINE["/_/token"]()).status_code == 200
+    assert throttling._blocked == {}
+
+
 @every_genuine_door
 def test_takes_a_usable_credential_below_the_limit(api, door):
     raw = GENUINE[door]()
@@ -300,7 +307,7 @@ def test_forgets_counts_by_itself_in_time(away, clock, monkeypatch):
     monkeypatch.setattr(throttling, "MAX_REMEMBERED", 10)
     for number in range(100):
         throttling.count("failures", f"192.0.2.{number}", limit=LIMIT)
-    assert len(throttling._counts_without_cache) <= 10
+        assert len(throttling._counts_without_cache) <= 10
 
 
 def test_remembers_no_more_addresses_than_it_may(monkeypatch):
