@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import InternalError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -52,6 +52,26 @@ def test_counts_uses_of_the_secret_that_was_rotated_out(api, actor):
         assert api.call("GET", "/_/token", bearer=value).status_code == 200
     counters.flush()
     assert uses(token) == 3
+
+
+@pytest.mark.parametrize("error", [OperationalError, InternalError])
+@pytest.mark.parametrize(("is_in_transaction", "closed"), [(False, 1), (True, 0)])
+def test_goes_on_where_a_last_use_cannot_be_stored(monkeypatch, caplog, error, is_in_transaction, closed):
+    token, closings = NamedTokenFactory(), []
+
+    def refuse(*args, **kwargs):
+        raise error("the password is hunter2")
+
+    def close():
+        closings.append(token)
+
+    monkeypatch.setattr(NamedToken.objects, "filter", refuse)
+    doubtful = SimpleNamespace(in_atomic_block=is_in_transaction, close_if_unusable_or_obsolete=close)
+    monkeypatch.setattr(lifecycle, "connection", doubtful)
+    lifecycle.note_use(token, now=NOW)
+    assert len(closings) == closed
+    assert f"a last use cannot be stored ({error.__name__})" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_counts_no_use_that_was_refused(api):
