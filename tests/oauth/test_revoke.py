@@ -61,6 +61,19 @@ def test_answers_alike_whatever_the_credential_is(revoke, snapshot, kind, state,
     revoke(raw, token_type_hint=hint)
 
 
+@pytest.mark.parametrize(("kind", "state"), STATES, ids=[f"{kind}-{state}" for kind, state in STATES])
+@pytest.mark.parametrize("caller", ["", "reader", "bearer"])
+def test_ends_what_is_usable_and_for_a_write_token_what_can_become_so(request, revoke, snapshot, kind, state, caller):
+    raw, row = SPECIMENS[kind].make(state, snapshot)
+    revoke(raw, bearer=request.getfixturevalue(caller) if caller else None)
+    can_come_back = row is not None and state in {State.INACTIVE, State.LOCKED, State.PENDING}
+    is_ended = state == State.ACTIVE or (caller == "bearer" and can_come_back)
+    assert AuditEvent.objects.count() == is_ended
+    if row is not None:
+        row.refresh_from_db()
+        assert row.state == (State.REVOKED if is_ended else state)
+
+
 @pytest.mark.parametrize(
     "token",
     [" ", ".", "-", "a.b.c", "e30.e30.", "🦎", "\n", "x" * 60_000, "A" * 40 + "-AAAA"],
@@ -83,7 +96,19 @@ def test_takes_a_form_or_json(api, is_form):
 
 @pytest.mark.parametrize(
     "body",
-    [None, {}, [], b"token=", b"token=a&token=b", b"\xff", b'{"token"', {"token": 1}, {"token": ""}, {"token": "\0"}],
+    [
+        None,
+        {},
+        [],
+        b"token=",
+        b"token=a&token=b",
+        b"token=a&token=",
+        b"\xff",
+        b'{"token"',
+        {"token": 1},
+        {"token": ""},
+        {"token": "\0"},
+    ],
     ids=ascii,
 )
 def test_refuses_a_request_that_makes_no_sense(api, bearer, body):
@@ -215,10 +240,11 @@ def rotated_publisher(actor):
 
 
 @pytest.mark.parametrize("make", [rotated_named, rotated_key, rotated_publisher])
-def test_ends_nothing_by_a_secret_whose_grace_is_over(revoke, clock, actor, make):
+@pytest.mark.parametrize("is_writer", [False, True])
+def test_ends_nothing_by_a_secret_whose_grace_is_over(revoke, bearer, clock, actor, make, is_writer):
     row, old = make(actor)
     clock.shift(3600)
-    revoke(old)
+    revoke(old, bearer=bearer if is_writer else None)
     row.refresh_from_db()
     assert row.state == State.ACTIVE
 
