@@ -15,7 +15,7 @@ from tests.factories import (
     ProfileFactory,
     PublisherFactory,
 )
-from tokens.core.models import State, digest, is_same
+from tokens.core.models import State, digest, is_id, is_opaque, is_same
 from tokens.models import NamedToken
 
 pytestmark = pytest.mark.django_db
@@ -130,3 +130,21 @@ def test_digests_what_is_no_valid_text():
 @pytest.mark.parametrize(("other", "expected"), [("päss", True), ("pass", False), ("", False), ("pässs", False)])
 def test_compares_secrets(other, expected):
     assert is_same("päss", other) is expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [("7", True), ("9" * 18, True), ("9" * 19, False), ("", False), ("-1", False), ("1.0", False), ("\u0667", False)],
+    ids=ascii,
+)
+def test_takes_for_an_id_what_fits_into_64_bits(raw, expected):
+    assert is_id(raw) is expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [("", False), ("x", True), ("x" * 1024, True), ("x" * 1025, False), ("a.b", True), ("a.b.c", False)],
+    ids=lambda raw: str(raw)[:9],
+)
+def test_takes_for_a_key_what_is_short_and_no_signed_token(raw, expected):
+    assert is_opaque(raw) is expected
