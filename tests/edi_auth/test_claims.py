@@ -73,6 +73,23 @@ def test_names_a_principal_once():
     assert made["principals"].count(public) == 1
 
 
+def test_names_nobody_as_a_principal_of_itself():
+    profile = ProfileFactory.build()
+    made = claims.of_profile(profile, groups=[profile.edi_id], links=[], now=forge.NOW)
+    assert profile.edi_id not in made["principals"]
+
+
+def test_ends_with_the_calendar():
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    now = last - timedelta(hours=7)
+    made = forge.claims() | issued(now)
+    assert made["exp"] == int(last.timestamp())
+    claims.check(made, now=now)
+    assert claims.pasta_ttl(now) == int(last.timestamp()) * 1000 + 999
+    with pytest.raises(InvalidCredential):
+        claims.check(made | {"exp": made["exp"] + 1}, now=now)
+
+
 def test_tells_the_claims_of_a_group_from_those_of_a_person():
     assert claims.is_group(claims.of_group(GroupFactory.build(), now=forge.NOW))
     assert not claims.is_group(claims.of_profile(ProfileFactory.build(), groups=[], links=[], now=forge.NOW))
