@@ -114,6 +114,21 @@ def test_verifies_a_token_as_long_as_a_text_can_be():
     assert pasta.verify(forge.pasta(text)).text == text
 
 
+def test_looks_at_no_token_that_is_too_long():
+    token = pasta.sign(PastaToken("x" * pasta.MAX_LENGTH, forge.SYSTEM, 1))
+    with pytest.raises(InvalidCredential, match="malformed"):
+        pasta.verify(token)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [("x" * 40 + "-x", True), ("x" * 40 + "-", True), ("x" * 39 + "-x", False), ("x" * 99, False), ("", False)],
+    ids=lambda raw: str(raw)[-9:],
+)
+def test_tells_by_its_shape_what_can_be_one(raw, expected):
+    assert pasta.looks_like(raw) is expected
+
+
 @pytest.fixture
 def folder(tmp_path, settings):
     """An empty folder for keys of other makes."""
