@@ -13,7 +13,7 @@ from edi_auth.revocations import Snapshot
 from tests.edi_auth.forge import NOW, REFRESH, SECONDS, UID, edi, edi_id, pasta
 from tests.factories import GroupFactory, ProfileFactory
 from tokens.core.errors import Forbidden, Unavailable
-from tokens.core.operations import background
+from tokens.core.operations import background, health
 from tokens.models import DailyCount
 
 
@@ -322,9 +322,21 @@ def test_waits_a_moment_for_the_very_first_reading(monkeypatch):
         Snapshot().check(profile.edi_id, SECONDS)
 
 
+@pytest.mark.django_db
+def test_waits_no_longer_than_that_takes(monkeypatch, unread):
+    profile = ProfileFactory(locked_at=NOW)
+    monkeypatch.setattr(Snapshot, "_renew_for_ever", Snapshot.renew)
+    at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target), Event=threading.Event)
+    monkeypatch.setattr(revocations, "threading", at_once)
+    with pytest.raises(Forbidden):
+        unread.check(profile.edi_id, SECONDS)
+
+
 def test_does_not_know_anything_before_it_was_read(unread):
     with pytest.raises(Unavailable):
         unread.check(edi_id("anybody"), SECONDS)
+    with pytest.raises(Unavailable):
+        unread.longest_hours()
 
 
 @pytest.fixture
@@ -351,6 +363,25 @@ def test_answers_refreshes_at_any_age_where_the_settings_name_none(api, aged, se
     settings.EDI_REVOCATION_MAX_AGE = 0
     aged(10**6)
     assert ask(api).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit", "words"),
+    [
+        (0, 0, health.OK),
+        (60, 0, health.OK),
+        (61, 0, "61 s old; the database is away, or the thread is"),
+        (30, 30, health.OK),
+        (61, 90, "61 s old; the database is away, or the thread is"),
+    ],
+)
+def test_is_ready_at_the_ages_at_which_refreshes_are_answered(
+    snapshot, aged, settings, monkeypatch, seconds, limit, words
+):
+    settings.EDI_REVOCATION_MAX_AGE = limit
+    monkeypatch.setattr(revocations, "snapshot", snapshot)
+    aged(seconds)
+    assert revocations.probe() == words
 
 
 @pytest.mark.django_db
@@ -380,6 +411,29 @@ def test_notes_how_long_tokens_last_once_a_day(snapshot, settings, django_assert
         snapshot.note_hours(now=NOW + timedelta(hours=1))
     snapshot.note_hours(now=NOW + timedelta(days=1))
     assert DailyCount.objects.filter(name=revocations.TOKEN_HOURS).count() == 2
+
+
+@pytest.mark.django_db
+def test_notes_and_reads_how_long_tokens_last_at_its_turns(snapshot, settings):
+    settings.EDI_TOKEN_HOURS = 24
+    snapshot._turn()
+    settings.EDI_TOKEN_HOURS = 8
+    snapshot._turn()
+    assert snapshot.longest_hours() == 24
+
+
+@pytest.mark.django_db
+def test_reads_revocations_where_it_cannot_note_how_long_tokens_last(snapshot, monkeypatch, caplog):
+    def refuse(*args, **kwargs):
+        raise OperationalError("the password is hunter2")
+
+    monkeypatch.setattr(revocations.counters, "note_most", refuse)
+    profile = ProfileFactory(locked_at=NOW)
+    snapshot._turn()
+    with pytest.raises(Forbidden):
+        snapshot.check(profile.edi_id, SECONDS)
+    assert "the lifetime of tokens cannot be stored (OperationalError)" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.django_db
