@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from edi_auth import services
 from edi_auth.models import ApiKey
 from tests.edi_auth.forge import (
     DOMAIN,
@@ -23,6 +24,7 @@ from tests.edi_auth.forge import (
     read_pasta,
 )
 from tests.factories import ApiKeyFactory, GroupFactory, ProfileFactory, secret_of
+from tokens.core.errors import NotFound
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
@@ -477,6 +479,24 @@ def test_believes_no_address_that_the_client_names_itself(api):
 def test_tells_nobody_elsewhere_more_than_the_state_of_a_key(api, state, status):
     key = ApiKeyFactory(allowed_networks=["192.0.2.0/24"], **state)
     assert exchange(api, key).status_code == status
+
+
+def test_refuses_a_key_that_ends_between_its_judgement_and_its_use(api, monkeypatch):
+    key = ApiKeyFactory(allowed_networks=["127.0.0.1"])
+
+    def end(row, address):
+        return bool(ApiKey.objects.filter(pk=row.pk).update(revoked_at=NOW))
+
+    monkeypatch.setattr(ApiKey, "allows", end)
+    response = exchange(api, key)
+    assert (response.status_code, response.json()) == (401, INVALID)
+    key.refresh_from_db()
+    assert (key.use_count, key.last_used_at) == (0, None)
+
+
+def test_makes_no_tokens_for_a_profile_that_is_gone():
+    with pytest.raises(NotFound):
+        services.tokens_of(0, now=NOW)
 
 
 def test_says_since_when_a_session_lasts_where_its_length_is_limited(api, settings):
