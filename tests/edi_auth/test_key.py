@@ -191,6 +191,18 @@ def test_names_a_link_from_either_side(api):
     assert edi["links"] == [owner.edi_id]
 
 
+def test_names_a_linked_google_profile_also_by_its_address(api):
+    owner = ProfileFactory(email="owner@example.org")
+    google = ProfileFactory(idp="google", idp_uid="1234567890", email="jane@gmail.example")
+    owner.links.set([google, ProfileFactory(idp="orcid", email="jane@orcid.example")])
+    response = exchange(api, ApiKeyFactory(owner=owner)).json()
+    linked = {profile.edi_id for profile in owner.links.all()}
+    assert set(read_edi(response["edi-token"])["links"]) == linked | {edi_id("jane@gmail.example")}
+    of_google = exchange(api, ApiKeyFactory(owner=google)).json()
+    pair = {"edi-token": response["edi-token"], "pasta-token": of_google["pasta-token"]}
+    assert api.call("POST", REFRESH, pair).status_code == 200
+
+
 def test_gives_the_group_token_for_the_key_of_a_group(api):
     group = GroupFactory(name="Data Team")
     group.members.add(ProfileFactory())
