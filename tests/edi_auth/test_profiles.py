@@ -57,6 +57,11 @@ def test_takes_the_identity_of_a_google_profile_for_its_email(add):
     assert add(idp="google", idp_uid="jane@gmail.example").email == "jane@gmail.example"
 
 
+@pytest.mark.parametrize("idp", ["ldap", "orcid", "github", "microsoft"])
+def test_takes_the_identity_of_no_other_profile_for_its_email(add, idp):
+    assert add(idp=idp, idp_uid="jane@example.onmicrosoft.com").email == ""
+
+
 def test_keeps_the_email_that_a_google_profile_is_given(add):
     profile = add(idp="google", idp_uid="jane@gmail.example", email="j@example.org")
     assert profile.email == "j@example.org"
