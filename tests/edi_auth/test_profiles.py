@@ -233,6 +233,13 @@ def test_refuses_an_update_that_makes_no_sense(actor, change, field):
     assert events() == []
 
 
+@pytest.mark.parametrize("change", [{"common_name": "Jane"}, {"email": "jane@example.org"}], ids=str)
+def test_changes_what_else_there_is_of_a_google_profile(actor, change):
+    profile = ProfileFactory(idp="google")
+    services.update(profile, actor=actor, **change)
+    assert Profile.objects.filter(**change).get() == profile
+
+
 def test_refuses_to_take_its_email_from_a_google_profile(actor):
     profile = ProfileFactory(idp="google")
     with pytest.raises(Invalid, match="e-mail"):
