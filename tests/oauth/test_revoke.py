@@ -240,6 +240,15 @@ def rotated_publisher(actor):
 
 
 @pytest.mark.parametrize("make", [rotated_named, rotated_key, rotated_publisher])
+def test_ends_a_credential_by_its_previous_secret_within_the_grace(revoke, clock, actor, make):
+    row, old = make(actor)
+    clock.shift(3599)
+    revoke(old)
+    row.refresh_from_db()
+    assert row.state == State.REVOKED
+
+
+@pytest.mark.parametrize("make", [rotated_named, rotated_key, rotated_publisher])
 @pytest.mark.parametrize("is_writer", [False, True])
 def test_ends_nothing_by_a_secret_whose_grace_is_over(revoke, bearer, clock, actor, make, is_writer):
     row, old = make(actor)
