@@ -5,6 +5,8 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edi_auth import services as edi_services
+from podcast_perf import services as podcast_services
 from tests.factories import (
     ApiKeyFactory,
     NamedTokenFactory,
@@ -13,6 +15,7 @@ from tests.factories import (
     secret_of,
     value_of,
 )
+from tokens import services as token_services
 from tokens.core import kinds
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +82,21 @@ def test_takes_what_is_of_two_kinds_for_the_one_hinted_at(hint, first):
     rows = [PublisherFactory(key_hash=key.key_hash), key]
     assert kinds.find(secret_of(key), hint=hint)[1] == rows[first]
     assert kinds.verify(secret_of(key), now=timezone.now(), hint=hint).row == rows[first]
+
+
+@pytest.mark.parametrize(
+    ("make", "rotate", "present"),
+    [
+        (NamedTokenFactory, token_services.rotate, value_of),
+        (PublisherFactory, podcast_services.rotate_publisher, secret_of),
+        (ApiKeyFactory, edi_services.rotate_key, secret_of),
+    ],
+    ids=["named_token", "publisher", "api_key"],
+)
+def test_tells_a_secret_that_was_rotated_out_from_the_one_in_its_place(actor, make, rotate, present):
+    row = make()
+    old, new = present(row), rotate(row, actor=actor).secret
+    assert [kinds.verify(raw, now=timezone.now()).is_previous for raw in (old, new)] == [True, False]
 
 
 @STORED

@@ -109,6 +109,12 @@ def test_tells_of_an_edi_token_what_it_claims(introspect):
     }
 
 
+def test_describes_an_edi_token_that_does_not_say_when_it_begins(introspect):
+    found = introspect(edi(claims(nbf=...)))
+    assert found["active"] is True
+    assert "nbf" not in found
+
+
 def test_tells_of_a_pasta_token_what_it_says(introspect):
     assert introspect(pasta()) == {
         "active": True,
