@@ -1,6 +1,7 @@
 """POST /auth/v1/token/refresh within a minute of another: what need not be signed or verified again, and what must."""
 
 import base64
+from contextlib import nullcontext
 from datetime import timedelta
 from itertools import product
 
@@ -210,6 +211,16 @@ def test_takes_a_renewed_token_for_as_old_as_it_may_be(actor, clock, snapshot, a
     snapshot.renew()
     with pytest.raises(Forbidden):
         services.verify_pasta(stolen, NOW + timedelta(seconds=3))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("after", "is_dead"), [(11.999, True), (12.001, False)])
+def test_takes_a_token_for_as_old_as_a_revocation_that_was_not_known_then(actor, clock, snapshot, after, is_dead):
+    services.end_tokens(ProfileFactory(idp_uid=UID), actor=actor)
+    snapshot.renew()
+    token = pasta(pasta_text(ttl=int((SECONDS + HOURS_8 + after) * 1000)))
+    with pytest.raises(Forbidden) if is_dead else nullcontext():
+        services.verify_pasta(token, NOW + timedelta(seconds=13))
 
 
 @pytest.mark.parametrize("step", [0, 7, 60])

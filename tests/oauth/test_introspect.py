@@ -10,7 +10,7 @@ from edi_auth import services
 from edi_auth.models import edi_id_of
 from podcast_perf import services as podcast_services
 from tests.contracts.specimens import SPECIMENS
-from tests.edi_auth.forge import HOURS_8, NOW, SECONDS, SYSTEM, UID, claims, edi, pasta
+from tests.edi_auth.forge import HOURS_8, NOW, SECONDS, SYSTEM, UID, claims, edi, pasta, pasta_text
 from tests.factories import (
     ApiKeyFactory,
     GroupFactory,
@@ -113,6 +113,16 @@ def test_describes_an_edi_token_that_does_not_say_when_it_begins(introspect):
     found = introspect(edi(claims(nbf=...)))
     assert found["active"] is True
     assert "nbf" not in found
+
+
+@pytest.mark.parametrize(("milliseconds", "is_active"), [(-1, False), (0, False), (1, True)])
+def test_draws_the_line_at_the_millisecond_that_a_pasta_token_names(introspect, milliseconds, is_active):
+    assert introspect(pasta(pasta_text(ttl=SECONDS * 1000 + milliseconds)))["active"] is is_active
+
+
+def test_finds_no_pasta_token_of_another_system_usable(introspect):
+    text = pasta_text().replace(SYSTEM, "https://pasta.example.org/authentication")
+    assert introspect(pasta(text)) == INACTIVE
 
 
 def test_tells_of_a_pasta_token_what_it_says(introspect):
