@@ -1,11 +1,13 @@
 """PUT /_/token (the Token document, "PUT")."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
 
 from tests.edi_auth.forge import NOW
 from tests.factories import NamedTokenFactory, value_of
+from tokens import services
 from tokens.dialect import milliseconds
 from tokens.models import AuditEvent, NamedToken
 
@@ -86,12 +88,23 @@ def test_closes_and_opens_the_door_to_one_and_the_same_value(api, bearer, closin
     assert opens(api, value)
 
 
-def test_ends_no_token_that_is_sent_back_as_it_was_shown(api, bearer):
-    value = value_of(NamedTokenFactory(name="example", created_at=NOW - timedelta(days=1)))
+@pytest.mark.parametrize("microseconds", [0, 1, 999, 1000, 123_456, 999_999])
+def test_ends_no_token_that_is_sent_back_as_it_was_shown(api, bearer, microseconds):
+    made = NOW - timedelta(days=1) + timedelta(microseconds=microseconds)
+    value = value_of(NamedTokenFactory(name="example", created_at=made))
     (shown,) = (row for row in api.call("GET", "/_/token", bearer=bearer).json()["data"] if row["name"] == "example")
     fields = {field: shown[field] for field in ("expiration_date", "active", "write")}
     assert updated(api, bearer, **fields)["state"] == "active"
     assert opens(api, value)
+
+
+def test_leaves_to_a_token_what_makes_it_this_one(actor):
+    token = NamedTokenFactory(name="example")
+    changes = {"name": "other", "subject": uuid.uuid4(), "revoked_at": NOW, "created_at": LATER}
+    services.update(token, actor=actor, **changes)
+    stored = NamedToken.objects.get(pk=token.pk)
+    assert [getattr(stored, name) for name in changes] == [getattr(token, name) for name in changes]
+    assert not AuditEvent.objects.exists()
 
 
 def test_takes_the_last_moment_there_is(api, bearer):
