@@ -95,10 +95,12 @@ def test_tells_of_a_publisher_its_name(introspect):
     assert said["scope"] == "mint"
 
 
-@pytest.mark.parametrize("make", [PublisherFactory, ApiKeyFactory])
-def test_tells_when_a_key_expires(introspect, make):
-    assert introspect(secret_of(make(expires_at=NOW + timedelta(hours=1))))["exp"] == SECONDS + 3600
-    assert "exp" not in introspect(secret_of(make()))
+@pytest.mark.parametrize(
+    ("make", "present"), [(NamedTokenFactory, value_of), (PublisherFactory, secret_of), (ApiKeyFactory, secret_of)]
+)
+def test_tells_when_what_expires_does(introspect, make, present):
+    assert introspect(present(make(expires_at=NOW + timedelta(hours=1))))["exp"] == SECONDS + 3600
+    assert "exp" not in introspect(present(make()))
 
 
 def test_tells_of_an_edi_token_what_it_claims(introspect):
