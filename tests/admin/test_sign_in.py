@@ -100,6 +100,12 @@ def test_asks_for_the_code_where_the_site_has_a_prefix(admin, path):
     assert CODE in browser.get(path, SCRIPT_NAME="/registry").headers.get("Location", "")
 
 
+@pytest.mark.parametrize("path", ["/", "/api/docs/"])
+def test_asks_for_no_code_where_nobody_signs_in(admin, path):
+    switch_on(admin)
+    assert signed_in_by_password().get(path).status_code == 200
+
+
 def test_takes_no_code_twice(admin, time_machine):
     time_machine.move_to(timezone.now(), tick=False)  # every half minute there is another code
     device, _ = switch_on(admin)
