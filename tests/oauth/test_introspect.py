@@ -95,6 +95,12 @@ def test_tells_of_a_publisher_its_name(introspect):
     assert said["scope"] == "mint"
 
 
+@pytest.mark.parametrize("make", [NamedTokenFactory, PerformanceTokenFactory])
+def test_knows_no_token_that_was_never_stored_or_not_signed_here(introspect, make):
+    assert introspect(value_of(make.build())) == INACTIVE
+    assert introspect(value_of(make())[:-8] + "AAAAAAAA") == INACTIVE
+
+
 @pytest.mark.parametrize(
     ("make", "present"), [(NamedTokenFactory, value_of), (PublisherFactory, secret_of), (ApiKeyFactory, secret_of)]
 )
