@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -152,6 +152,19 @@ def test_changes_nothing_for_viewers(kind):
     response = member("viewers").post(reverse(f"admin:{kind}_change", args=[row.pk]), {"name": "forged"})
     assert response.status_code == 403
     assert stored(row) == before
+
+
+@pytest.mark.parametrize(
+    ("role", "verbs"),
+    [
+        ("viewers", {"view"}),
+        ("issuers", {"view", "add", "change", "rotate", "extend", "switch"}),
+        ("security", {"view", "revoke", "switch", "lock", "end_tokens"}),
+    ],
+)
+def test_gives_a_role_what_is_documented_and_no_more(role, verbs):
+    names = Group.objects.get(name=role).permissions.values_list("codename", flat=True)
+    assert {name.rpartition("_")[0] for name in names} == verbs
 
 
 @pytest.mark.parametrize("kind", list(VERBS))
