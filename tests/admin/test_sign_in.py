@@ -16,6 +16,7 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.hashers import Argon2
+from tokens import operators
 from tokens.models import AuditEvent, OperatorPolicy
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +162,15 @@ def test_leaves_whoever_must_have_one_no_other_page(client):
 def test_can_be_demanded_of_everybody(admin, settings):
     settings.SECOND_FACTOR_REQUIRED = True
     assert admin.get(INDEX)["Location"] == SETUP
+
+
+def test_is_kept_by_whoever_must_have_one_and_forgotten_by_others(admin, settings, actor):
+    switch_on(admin)
+    settings.SECOND_FACTOR_REQUIRED = True
+    admin.post(SETUP, {"off": "1"})
+    assert operators.named("jane").has_second_factor
+    operators.switch_off_second_factor(operators.named("jane"), actor=actor)
+    assert not operators.named("jane").has_second_factor
 
 
 def test_is_demanded_by_a_superuser(admin):
