@@ -34,10 +34,11 @@ def missing(data: bytes, walk: Walk | None = None) -> int:
     if not fields or (b"expect" in fields and fields[b"expect"].rstrip() != b"100-continue"):
         return 0
     here = len(data) - end - 4
-    if b"transfer-encoding" in fields:
+    if (coding := fields.get(b"transfer-encoding")) is not None:
+        is_refused = here >= MAX_CHUNKED_BYTES or not coding.rstrip().endswith(b"chunked")
         walk = walk or Walk()
         walk.at = walk.at or end + 4
-        return missing_of_chunks(data, walk) if here < MAX_CHUNKED_BYTES else 0
+        return 0 if is_refused else missing_of_chunks(data, walk)
     match = LENGTH.fullmatch(fields.get(b"content-length", b""))
     length = int(match[1]) if match else 0
     return max(0, length - here) if length <= settings.MAX_BODY_BYTES else 0

@@ -41,6 +41,7 @@ def test_misses_the_rest_of_a_head(size):
         (POST.replace(b"5", b"0" * 4000 + b"5"), 5),
         (POST.replace(b"Host: x", b"Expect: 100-Continue"), 5),
         (CHUNKED, 1),
+        (CHUNKED.replace(b"chunked", b"gzip, Chunked "), 1),
         (CHUNKED + b"5", 1),
         (CHUNKED + b"5\r\n123", 4),
         (CHUNKED + b"5\r\n12345", 2),
@@ -72,8 +73,13 @@ def test_misses_the_rest_of_a_body(data, number):
         CHUNKED + b"-5\r\n",
         CHUNKED + b"\r\n",
         POST.replace(b"Host: x", b"Expect: a miracle"),
+        POST.replace(b"Host: x", b"Transfer-Encoding: identity"),
+        CHUNKED.replace(b"chunked", b"chunked, gzip"),
     ],
-    ids=["body", "length", "chunks", "chunk", "second chunk", "negative chunk", "empty size", "expectation"],
+    ids=[
+        *("body", "length", "chunks", "chunk", "second chunk", "negative chunk", "empty size", "expectation"),
+        *("identity", "not chunked"),
+    ],
 )
 def test_waits_for_nothing_that_is_refused(data):
     assert missing(data) == 0
