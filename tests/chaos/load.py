@@ -25,6 +25,7 @@ class Known:
     revoked: dict[str, str] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     performance: list[str] = field(default_factory=list)
+    exchanged_at: list[float] = field(default_factory=list)
     sent: Counter[str] = field(default_factory=Counter)
     acknowledged: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -100,7 +101,9 @@ class Client(threading.Thread):
 
     def exchange(self) -> None:
         """Exchange the API key."""
-        self.call("exchange", "POST", "/auth/v1/key", {"key": self.registry.api_key})
+        answer = self.call("exchange", "POST", "/auth/v1/key", {"key": self.registry.api_key})
+        if answer.status == 200:
+            self.known.exchanged_at.append(time.monotonic())
 
     def mint(self) -> None:
         """Fetch a performance token."""

@@ -80,6 +80,18 @@ def test_holds_counts_against_what_was_acknowledged(told, census, failures):
     assert set(account.failures) == failures
 
 
+@pytest.mark.parametrize(
+    ("crashes", "uses", "failures"),
+    [([100.0], 1, set()), ([100.0], 0, {"lost"}), ([], 1, {"lost"}), ([99.0], 1, {"lost"}), ([101.0], 1, {"lost"})],
+)
+def test_lets_a_crash_of_the_database_forget_the_last_uses(told, crashes, uses, failures):
+    told.known.sent["exchange"], told.known.acknowledged["exchange"] = 5, 3
+    told.known.exchanged_at = [99.3, 99.5, 100.2]
+    account = Account("a database", crashes=crashes)
+    audit([told], Fake(census={"uses": uses}), account)
+    assert set(account.failures) == failures
+
+
 @pytest.mark.parametrize(("status", "is_wrong"), [(200, False), (503, False), (500, True), (404, True), (0, False)])
 def test_takes_no_other_failure_than_503(told, monkeypatch, status, is_wrong):
     monkeypatch.setattr("tests.chaos.load.send", lambda *args, **kwargs: Answer(status, http.client.HTTPMessage(), b""))
