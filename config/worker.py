@@ -203,7 +203,7 @@ class Worker(ThreadWorker):
         """Answer a request. Who waited to be asked for the body was asked, or is refused without it."""
         if conn.is_watched:
             req._expected_100_continue = False  # noqa: SLF001 — gunicorn has no other way to keep it from asking again
-        if any(name == "CONTENT-LENGTH" and int(value) > settings.MAX_BODY_BYTES for name, value in req.headers):
+        if getattr(req.body.reader, "length", 0) > settings.MAX_BODY_BYTES:
             # Nobody reads so much to its end: the connection cannot be kept, and the answer says so.
             req.force_close()
         return super().handle_request(req, conn)
