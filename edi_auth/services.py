@@ -1,10 +1,11 @@
 """The verbs of profiles, groups, API keys and their tokens. API, admin and commands call these and nothing else."""
 
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -29,7 +30,7 @@ from edi_auth.pasta import PastaToken
 from edi_auth.revocations import COMMIT_SECONDS, snapshot
 from tokens.core import audit, kinds, lifecycle
 from tokens.core.audit import Actor
-from tokens.core.errors import Forbidden, Invalid, InvalidCredential, NotFound
+from tokens.core.errors import AlreadyExists, Forbidden, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
 from tokens.core.models import Recorded, State, digest, is_id, is_opaque, is_same, preview_of
@@ -41,6 +42,8 @@ EXCHANGES = counters.Tally("edi_auth:exchange", "API keys exchanged", series="re
 REFRESHES = counters.Tally("edi_auth:refresh", "Tokens refreshed", series="registry_refreshes")
 
 EDI_TOKEN = "edi_token"  # noqa: S105 — a kind
+EDI_ID = re.compile(r"EDI-[0-9a-f]{40}")
+SYSTEM_IDS = frozenset(map(edi_id_of, (PUBLIC, AUTHENTICATED, VETTED)))
 
 T = TypeVar("T", Profile, Group)
 
@@ -74,6 +77,13 @@ UPDATES: dict[type[Recorded], tuple[Action, set[str]]] = {
     Group: (Action.UPDATE_GROUP, {"name", "members"}),
     ApiKey: (Action.UPDATE_KEY, {"name", "is_active", "starts_at", "expires_at", "allowed_networks"}),
 }
+
+
+class StoredKey(NamedTuple):
+    """What is stored of an API key: the SHA-256 of it in hex, and some characters to know it by."""
+
+    key_hash: str
+    preview: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -257,7 +267,15 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
 
 
 def add_profile(
-    *, idp: str, idp_uid: str, actor: Actor, common_name: str = "", email: str = "", now: datetime | None = None
+    *,
+    idp: str,
+    idp_uid: str,
+    actor: Actor,
+    common_name: str = "",
+    email: str = "",
+    is_email_enabled: bool = False,
+    is_email_verified: bool = False,
+    now: datetime | None = None,
 ) -> Profile:
     """A profile for the identity `idp_uid` of the provider `idp`. For Google the identity may be the e-mail address.
 
@@ -271,17 +289,35 @@ def add_profile(
         edi_id=edi_id_of(idp_uid),
         common_name=common_name,
         email=email,
+        is_email_enabled=is_email_enabled,
+        is_email_verified=is_email_verified,
         created_at=now or timezone.now(),
     )
     if idp == Idp.GOOGLE and not email:
         raise Invalid("email", "A Google profile needs an e-mail address.")
+    if Group.objects.filter(edi_id=profile.edi_id).exists():
+        raise AlreadyExists(f"{profile.edi_id} is a group.")
     taken = f"{idp_uid} has a profile already."
     return lifecycle.insert(profile, Action.ADD_PROFILE, actor=actor, taken=taken, now=profile.created_at)
 
 
-def add_group(name: str, *, actor: Actor, members: Iterable[Profile] = (), now: datetime | None = None) -> Group:
-    """A group with an EDI-ID of its own. Raises `AlreadyExists` and `Invalid`."""
-    group = Group(name=name, edi_id=random_edi_id(), created_at=now or timezone.now())
+def add_group(
+    name: str,
+    *,
+    actor: Actor,
+    members: Iterable[Profile] = (),
+    edi_id: str | None = None,
+    now: datetime | None = None,
+) -> Group:
+    """A group with the EDI-ID `edi_id`, which others know it by already, or else a fresh one.
+
+    Raises `AlreadyExists`, and `Invalid`: nobody else, a system principal included, may have that EDI-ID.
+    """
+    group = Group(name=name, edi_id=edi_id or random_edi_id(), created_at=now or timezone.now())
+    if not EDI_ID.fullmatch(group.edi_id) or group.edi_id in SYSTEM_IDS:
+        raise Invalid("edi_id", f"edi_id: {group.edi_id!r} cannot be that of a group.")
+    if Profile.objects.filter(edi_id=group.edi_id).exists():
+        raise AlreadyExists(f"{group.edi_id} is a profile.")
     taken = f"There is a group named {name!r} already."
     with transaction.atomic():
         lifecycle.insert(group, Action.ADD_GROUP, actor=actor, taken=taken, now=group.created_at)
@@ -323,21 +359,24 @@ def mint_key(
     starts_at: datetime | None = None,
     expires_at: datetime | None = None,
     allowed_networks: list[str] | None = None,
+    stored: StoredKey | None = None,
     now: datetime | None = None,
 ) -> Minted[ApiKey]:
     """An API key of `owner`, or of `group` in the care of `owner`, valid from `starts_at` to `expires_at`.
 
-    None for `expires_at` means the lifetime in `API_KEY_DEFAULT_LIFETIME`, for ever when there is none. Raises
-    `AlreadyExists` when the owner has a key of that name, `Invalid` for what makes no sense.
+    None for `expires_at` means the lifetime in `API_KEY_DEFAULT_LIFETIME`, for ever when there is none. The owner of a
+    key of which `stored` is kept has its secret already. Raises `AlreadyExists` when the owner has a key of that name,
+    or somebody that secret, and `Invalid` for what makes no sense.
     """
     now = now or timezone.now()
     expires_at = lifecycle.effective_expiry(expires_at, setting="API_KEY", field="valid-to", now=now)
     _check_order(starts_at, expires_at)
-    secret = fresh_key()
+    secret = "" if stored else fresh_key()
+    key_hash, preview = stored or StoredKey(digest(secret), preview_of(secret))
     key = ApiKey(
         name=name,
-        key_hash=digest(secret),
-        preview=preview_of(secret),
+        key_hash=key_hash,
+        preview=preview,
         owner=owner,
         group=group,
         is_active=is_active,
@@ -412,9 +451,7 @@ def key_of(preview_or_id: str) -> ApiKey:
 
 def find_key(raw: str) -> ApiKey | None:
     """The API key whose secret is `raw`, in whatever state."""
-    fingerprint = digest(raw)
-    keys = ApiKey.objects.select_related("owner", "group")
-    return keys.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).any()
+    return ApiKey.objects.select_related("owner", "group").filter(ApiKey.had(digest(raw))).any()
 
 
 def verify_key(raw: str, now: datetime) -> Description:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 
 from podcast_perf.models import PerformanceToken, Publisher
@@ -248,8 +248,7 @@ def _serial(raw: str) -> str:
 
 def find_publisher(raw: str) -> Publisher | None:
     """The publisher whose key is or was `raw`, in whatever state."""
-    fingerprint = digest(raw)
-    return Publisher.objects.filter(Q(key_hash=fingerprint) | Q(previous_fingerprint=fingerprint)).any()
+    return Publisher.objects.filter(Publisher.had(digest(raw))).any()
 
 
 PRESENTED = Prepared(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db.models import CharField, Q, QuerySet
+from django.db.models import CharField, QuerySet
 from django.utils import timezone
 
 from tokens.core import audit, kinds, lifecycle, purging
@@ -47,11 +47,13 @@ def mint(
     is_active: bool = True,
     can_write: bool = True,
     allowed_networks: list[str] | None = None,
+    raw_value: str | None = None,
     now: datetime | None = None,
 ) -> Minted[NamedToken]:
     """Make the named token `name`, which must be free.
 
-    None for `expires_at` means the lifetime in `NAMED_TOKEN_DEFAULT_LIFETIME`, for ever when there is none. Raises
+    None for `expires_at` means the lifetime in `NAMED_TOKEN_DEFAULT_LIFETIME`, for ever when there is none. With
+    `raw_value`, which another server has signed with `TOKENS_SECRET_KEY`, that goes on being its value. Raises
     `AlreadyExists`, `Invalid` and `NotConfigured`; either way nothing is stored.
     """
     now = now or timezone.now()
@@ -64,7 +66,9 @@ def mint(
         created_at=now,
         updated_at=now,
     )
-    value = ring().sign(token.claims())
+    if raw_value is not None:
+        token.subject = _subject_of(raw_value)
+    value = raw_value or ring().sign(token.claims())
     taken = f"There is a token named {name!r} already."
     return Minted(lifecycle.insert(token, Action.MINT, actor=actor, taken=taken, now=now), value)
 
@@ -150,7 +154,7 @@ def listing(*, after: str | None = None, cursor: int = 0, limit: int | None = No
 def find(raw: str) -> NamedToken | None:
     """The token whose value is or was `raw`, in whatever state. Raises `InvalidCredential` for what is not ours."""
     subject, _ = _read(raw)
-    return NamedToken.objects.filter(Q(subject=subject) | Q(previous_fingerprint=subject)).any()
+    return NamedToken.objects.filter(NamedToken.had(subject)).any()
 
 
 def verify(raw: str, now: datetime) -> Description:
@@ -217,15 +221,29 @@ def _unknown(name: str) -> str:
     return f"There is no token named {name!r}."
 
 
-def _read(raw: str) -> tuple[str, int]:
+def _read(raw: str, keys: KeyRing | None = None) -> tuple[str, int]:
     """The `sub`, in its one spelling, and the `iat` (seconds) of a genuine value. Raises `InvalidCredential`."""
-    claims = ring().verify(raw)
+    claims = (keys or ring()).verify(raw)
     if claims.get("iss") != ISSUER:
         raise InvalidCredential("The token was not issued here.")
     try:
         return str(uuid.UUID(claims.get("sub"))), int(claims.get("iat", 0))
     except (TypeError, ValueError, AttributeError, OverflowError):
         raise InvalidCredential("The token has no subject.") from None
+
+
+def _subject_of(raw_value: str) -> uuid.UUID:
+    """The `sub` of a value that another server signed.
+
+    `TOKENS_SECRET_KEY` itself must have signed it: an old secret among its fallbacks goes when no token of this
+    registry needs it. Raises `Invalid`.
+    """
+    keys = ring()
+    try:
+        subject, _ = _read(raw_value, KeyRing(keys.algorithm, keys.keys[:1]))
+    except InvalidCredential:
+        raise Invalid("token", "token: is no value that TOKENS_SECRET_KEY has signed.") from None
+    return uuid.UUID(subject)
 
 
 KIND = kinds.Kind(

@@ -15,7 +15,7 @@ from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -113,6 +113,18 @@ class RegistryCommand(ExampleCommand, ABC):
             )
         Console(file=cast(IO[str], self.stdout), width=None if self.stdout.isatty() else 200).print(table)
 
+    @contextmanager
+    def bar(self, words: str, *, total: Callable[[], int | None]) -> Iterator[Callable[[int], None]]:
+        """What is told how many more are done: a progress bar on a terminal, nothing elsewhere."""
+        if self.is_json or not self.stderr.isatty():
+            yield lambda _: None
+            return
+        with Progress(
+            *Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True), transient=True
+        ) as bar:
+            task = bar.add_task(words, total=total())
+            yield lambda number: bar.advance(task, number)
+
 
 class PurgeCommand(RegistryCommand):
     """A command that deletes rows of long ago. A subclass says which, and how their age is told."""
@@ -159,7 +171,7 @@ class PurgeCommand(RegistryCommand):
             count = rows.count()
             self.report(f"{counted(rows, count)} would be deleted.", {"deleted": 0, "left": count})
             return
-        with self._bar(rows.count) as progress:
+        with self.bar("Deleting", total=rows.count) as progress:
             purged = self.purge(
                 actor=self.actor,
                 older_than=older_than,
@@ -171,16 +183,6 @@ class PurgeCommand(RegistryCommand):
         left = rows.count()
         sentence = f"Deleted {purged}; {left} {pluralize(left, 'is,are')} left to delete."
         self.report(sentence, {"deleted": purged.deleted, "left": left})
-
-    @contextmanager
-    def _bar(self, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
-        """What is told of every batch: a progress bar on a terminal, nothing elsewhere."""
-        if self.is_json or not self.stderr.isatty():
-            yield lambda _: None
-            return
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("Deleting", total=total())
-            yield lambda deleted: bar.advance(task, deleted)
 
 
 def duration(raw: str) -> timedelta:

@@ -20,6 +20,16 @@ def whole(number: Any) -> int | None:
     return int(number) if type(number) is float and number.is_integer() else None
 
 
+def first_sentence(detail: Any, *, name: str = "") -> str:
+    """The first complaint of a serializer, the field it is about put before it."""
+    if isinstance(detail, dict):
+        key, value = next(iter(detail.items()))
+        return first_sentence(value, name=str(key))
+    if isinstance(detail, list):
+        return first_sentence(detail[0], name=name)
+    return f"{name}: {detail}" if name and name != "non_field_errors" else str(detail)
+
+
 class StrictCharField(serializers.CharField):
     """A JSON string, kept as it came. NUL and, unless `allow_controls`, other control characters are refused."""
 

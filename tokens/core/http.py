@@ -32,6 +32,7 @@ from rest_framework.views import APIView
 from tokens.core import errors, throttling
 from tokens.core.addresses import address_of, is_within
 from tokens.core.audit import Actor
+from tokens.core.fields import first_sentence
 from tokens.core.operations import access, metrics
 
 log = logging.getLogger(__name__)
@@ -218,7 +219,7 @@ def problem_of(exc: Exception) -> Problem:
         case errors.RegistryError():
             return _refusal(exc)
         case exceptions.ValidationError():
-            return Problem(400, _first_sentence(exc.detail))
+            return Problem(400, first_sentence(exc.detail))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             challenge = {"WWW-Authenticate": getattr(exc, "auth_header", "Bearer")}
             return Problem(401, BEARER_REFUSED, challenge, is_failed_authentication=True)
@@ -253,16 +254,6 @@ def counted(problem: Problem, address: str | None) -> Problem:
         except errors.TooManyFailures as exc:
             return problem_of(exc)
     return problem
-
-
-def _first_sentence(detail: Any, *, name: str = "") -> str:
-    """The first complaint of a serializer, the field it is about put before it."""
-    if isinstance(detail, dict):
-        key, value = next(iter(detail.items()))
-        return _first_sentence(value, name=str(key))
-    if isinstance(detail, list):
-        return _first_sentence(detail[0], name=name)
-    return f"{name}: {detail}" if name and name != "non_field_errors" else str(detail)
 
 
 def exception_handler(

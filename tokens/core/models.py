@@ -283,6 +283,11 @@ class RotatableCredential(Credential):
             previous_fingerprint=fingerprint, previous_valid_until__gt=now
         )
 
+    @classmethod
+    def had(cls, fingerprint: str) -> models.Q:
+        """The row whose secret has or had this `fingerprint`, in whatever state it is."""
+        return models.Q(**{cls.fingerprint_field: fingerprint}) | models.Q(previous_fingerprint=fingerprint)
+
     def rotate(self, fingerprint: str, *, grace: timedelta, now: datetime) -> None:
         """Take another fingerprint; the one until now stays good for `grace`. A still older one ends. Saves nothing."""
         has_grace = grace > timedelta(0)

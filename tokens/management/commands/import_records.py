@@ -1,0 +1,72 @@
+"""`manage.py import_records`."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.management.base import CommandParser
+from django.template.defaultfilters import pluralize
+
+from tokens.core import importing
+from tokens.core.commands import RegistryCommand
+from tokens.core.importing import MAX_LINE_BYTES, Imported
+
+
+class Command(RegistryCommand):
+    """Bring in records of another server."""
+
+    help = (
+        "Bring in named tokens, publishers, profiles, groups and API keys of another server, which go on working here. "
+        "The file has one JSON object on each line; docs/moving.md says what is in it. What is there already stays as "
+        "it is, so that the same file can be imported again."
+    )
+    example = "import_records records.jsonl --dry-run"
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add the file."""
+        parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Bring them in. Exit 1 when a line was refused; all others are stored."""
+        is_trial = options["dry_run"]
+        actor = replace(self.actor, label=f"{self.actor.id} (manage.py import_records)")
+        path = Path("/dev/stdin" if options["file"] == "-" else options["file"])
+        with path.open("rb") as file, self.bar("Importing", total=lambda: None) as advance:
+            imported = importing.bring_in(lines(file), actor=actor, is_trial=is_trial, progress=advance)
+        for number, reason in imported.refused.items():
+            self.stderr.write(f"line {number}: {reason}")
+        self.report(sentence(imported, is_trial=is_trial), document(imported, is_trial=is_trial))
+        if imported.refused:
+            sys.exit(1)
+
+
+def lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of `file`; of one that is too long no more than shows that."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES + 1) or b"\n"
+
+
+def sentence(imported: Imported, *, is_trial: bool) -> str:
+    """What became of the lines, for people."""
+    new = [f"{number} {importer.label}{pluralize(number)}" for importer, number in imported.new.items()]
+    refused = len(imported.refused)
+    return (
+        f"{'Would import' if is_trial else 'Imported'} {', '.join(new) or 'nothing'}; "
+        f"{imported.present} {pluralize(imported.present, 'was,were')} there already, "
+        f"{refused} {pluralize(refused, 'was,were')} refused."
+    )
+
+
+def document(imported: Imported, *, is_trial: bool) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "dry_run": is_trial,
+        "imported": {importer.kind: number for importer, number in imported.new.items()},
+        "present": imported.present,
+        "refused": [{"line": number, "reason": reason} for number, reason in imported.refused.items()],
+    }
