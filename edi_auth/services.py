@@ -435,6 +435,14 @@ def group_of(edi_id: str) -> Group:
     return _get(Group, edi_id)
 
 
+def principal_of(edi_id: str) -> Profile | Group:
+    """The profile or group of that EDI-ID. Raises `NotFound`."""
+    principal = None if "\0" in edi_id else _principal(edi_id)
+    if principal is None:
+        raise NotFound(f"There is no profile or group {edi_id}.")
+    return principal
+
+
 def key_of(preview_or_id: str) -> ApiKey:
     """The API key of that preview or row id. Raises `NotFound`, and `Forbidden` when several have that preview."""
     found = list(ApiKey.objects.filter(preview=preview_or_id)[:2])

@@ -18,7 +18,7 @@ from django.utils import timezone
 from podcast_perf.models import PerformanceToken, Publisher
 from tokens.core import audit, kinds, lifecycle, purging
 from tokens.core.audit import Actor
-from tokens.core.errors import InvalidCredential
+from tokens.core.errors import InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
 from tokens.core.models import AuditEvent, digest, is_opaque, is_same, preview_of
@@ -206,6 +206,19 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
     )
 
 
+def publisher_of(name: str) -> Publisher:
+    """The publisher of that name, in whatever state. Raises `NotFound`."""
+    publisher = None if "\0" in name else Publisher.objects.filter(name=name).first()
+    if publisher is None:
+        raise NotFound(f"There is no publisher named {name!r}.")
+    return publisher
+
+
+def revoke_publisher(publisher: Publisher, *, actor: Actor, reason: str = "", now: datetime | None = None) -> Publisher:
+    """End a publisher's key for good. Revoking it again changes nothing."""
+    return lifecycle.revoke_row(publisher, Action.REVOKE_PUBLISHER, actor=actor, reason=reason, now=now)
+
+
 def rotate_publisher(
     publisher: Publisher, *, actor: Actor, grace: timedelta = lifecycle.DEFAULT_GRACE, now: datetime | None = None
 ) -> Minted[Publisher]:
@@ -302,7 +315,7 @@ KINDS = (
         looks_like=is_opaque,
         verify=verify_publisher,
         find=find_publisher,
-        revoke=partial(lifecycle.revoke_row, action=Action.REVOKE_PUBLISHER),
+        revoke=revoke_publisher,
         model=Publisher,
     ),
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,11 @@ def actor_of(action: str) -> tuple[str, str, str, str]:
     """Who did `action`, as the only audit event of it tells."""
     event = AuditEvent.objects.get(action=action)
     return event.actor_kind, event.channel, event.actor_id, event.actor_label
+
+
+def table(outcome: Outcome) -> list[list[str]]:
+    """The cells of the table that a command printed, its header first."""
+    return [re.split(r"  +", line.strip()) for line in outcome.out.splitlines()]
 
 
 def line(arguments: list[str]) -> str:

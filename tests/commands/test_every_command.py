@@ -1,14 +1,16 @@
 """What all commands have in common (the contract, "Commands")."""
 
 import os
+import re
 
 import pytest
 from django.core.management import get_commands, load_command_class
 from django.db import DatabaseError, OperationalError, ProgrammingError
 
-from tests.core.process import PYTHON, run
+from tests.core.process import PYTHON, ROOT, run
 from tests.factories import ProfileFactory
 
+APPS = {"tokens", "podcast_perf", "edi_auth"}
 COMMANDS = {
     "mint_token": ["ci"],
     "revoke_token": ["ci"],
@@ -18,6 +20,12 @@ COMMANDS = {
     "add_profile": ["--idp", "orcid", "--idp-uid", "https://orcid.org/0000-0002-1825-0097"],
     "mint_api_key": ["EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb", "laptop"],
     "revoke_api_key": ["R9arQ"],
+    "list_api_keys": ["EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb"],
+    "lock": ["EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb"],
+    "end_tokens": ["EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb"],
+    "add_publisher": ["Feeds"],
+    "list_publishers": [],
+    "revoke_publisher": ["Feeds"],
 }
 NEEDED = {**COMMANDS, "import_records": ["records.jsonl"]}
 ALL = [*NEEDED, "generate_keys", "init", "serve", "doctor", "backup", "notify_expiring"]
@@ -29,6 +37,13 @@ def test_shows_an_example_in_its_help(manage, command):
     assert outcome.code == 0
     example = f"example: manage.py {load_command_class(get_commands()[command], command).example}"
     assert example in outcome.out.splitlines()
+
+
+def test_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    ours = {name for name, app in get_commands().items() if app in APPS}
+    assert ours >= set(ALL)
+    assert sorted(name for name in ours if not re.search(rf"^\|.*`{name}\b", text, re.MULTILINE)) == []
 
 
 @pytest.mark.parametrize("command", ALL)
@@ -46,6 +61,7 @@ def test_refuses_an_unknown_option(manage, command):
         *((command, arguments) for command, arguments in COMMANDS.items() if arguments),
         ("rotate_token", ["ci", "--show"]),
         ("rotate_api_key", ["R9arQ", "--show"]),
+        ("rotate_publisher", ["Feeds", "--show"]),
         ("forget_second_factor", ["jane"]),
     ],
 )

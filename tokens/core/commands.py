@@ -22,6 +22,7 @@ from rich.text import Text
 from tokens.core.audit import Actor
 from tokens.core.command_line import ExampleCommand, Usage
 from tokens.core.errors import Invalid, RegistryError
+from tokens.core.lifecycle import Minted
 from tokens.core.models import RotatableCredential
 from tokens.core.purging import Purged, counted
 
@@ -79,10 +80,6 @@ class RegistryCommand(ExampleCommand, ABC):
         """Print `sentence` for people or `document` for programs."""
         self.stdout.write(json.dumps(document, default=str) if self.is_json else sentence)
 
-    def report_overlap(self, row: RotatableCredential, document: Mapping[str, Any]) -> None:
-        """Print whether the previous secret of `row` is still good and used; `document` for programs."""
-        self.report(row.overlap(now=timezone.now()) or "No old secret works.", document)
-
     def report_secret(self, sentence: str, document: Mapping[str, Any], *, secret: str) -> None:
         """Print a fresh secret: alone on standard output when that is a pipe, everything else on standard error."""
         if self.is_json:
@@ -113,6 +110,26 @@ class RegistryCommand(ExampleCommand, ABC):
             )
         Console(file=cast(IO[str], self.stdout), width=None if self.stdout.isatty() else 200).print(table)
 
+    def report_keys(self, rows: Iterable[Any]) -> None:
+        """Print credentials that are random keys as a table, or `described` as a JSON document. No key is shown."""
+        if self.is_json:
+            self.report_rows((), map(described, rows))
+            return
+        lines = [
+            {
+                "id": row.pk,
+                "name": row.name,
+                "key": f"{row.preview}…",
+                **({"owner": row.owner_label} if row.owner_label else {}),
+                "state": str(row.state),
+                "expires": shown(row.expires_at),
+                "last_used": shown(row.last_used_at),
+                "uses": row.use_count,
+            }
+            for row in rows
+        ]
+        self.report_rows(tuple(lines[0]) if lines else (), lines)
+
     @contextmanager
     def bar(self, words: str, *, total: Callable[[], int | None]) -> Iterator[Callable[[int], None]]:
         """What is told how many more are done: a progress bar on a terminal, nothing elsewhere."""
@@ -124,6 +141,59 @@ class RegistryCommand(ExampleCommand, ABC):
         ) as bar:
             task = bar.add_task(words, total=total())
             yield lambda number: bar.advance(task, number)
+
+
+class RotateCommand(RegistryCommand):
+    """A command that replaces the secret of a credential. A subclass says of which.
+
+    `named` is the metavar of the argument that names it and the help for that, `field` that of the JSON document which
+    has the new secret.
+    """
+
+    named = ("NAME", "its name")
+    field = "key"
+
+    @abstractmethod
+    def find(self, given: str) -> RotatableCredential:
+        """What `given` names. Raises `NotFound`."""
+
+    @abstractmethod
+    def rotate(self, row: Any, grace: timedelta) -> Minted[Any]:
+        """Replace its secret as the service does."""
+
+    def words(self, row: Any) -> str:
+        """What it is, in a sentence."""
+        return f"the {row._meta.verbose_name} {row.name!r}"
+
+    def document(self, row: Any) -> dict[str, Any]:
+        """It as a JSON document, without a secret."""
+        moments = ("rotated_at", "previous_valid_until", "previous_last_used_at")
+        told = {name: at.isoformat() if (at := getattr(row, name)) else None for name in moments}
+        return {"id": row.pk, "name": row.name, "preview": row.preview, **told}
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add what names it, `--grace` and `--show`."""
+        metavar, words = self.named
+        parser.add_argument("given", metavar=metavar, help=words)
+        parser.add_argument(
+            "--show", action="store_true", help="rotate nothing, but tell whether the old one is still used"
+        )
+        parser.add_argument(
+            "--grace", default="24h", metavar="24h", help="0, 90s, 15m, 12h, 30d (default: %(default)s)"
+        )
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Rotate it, or show how far the last rotation is."""
+        row = self.find(options["given"])
+        if options["show"]:
+            self.report(row.overlap(now=timezone.now()) or "No old secret works.", self.document(row))
+            return
+        row, secret = self.rotate(row, grace(options["grace"]))
+        self.report_secret(
+            f"Rotated {self.words(row)}. Its new secret:",
+            self.document(row) | {self.field: secret},
+            secret=secret,
+        )
 
 
 class PurgeCommand(RegistryCommand):
@@ -185,20 +255,43 @@ class PurgeCommand(RegistryCommand):
         self.report(sentence, {"deleted": purged.deleted, "left": left})
 
 
+def add_validity(parser: CommandParser) -> None:
+    """Add `--valid-from` and `--valid-to` to a command that makes a credential."""
+    parser.add_argument("--valid-from", metavar="D", help="date, or date and time, in UTC (default: now)")
+    parser.add_argument("--valid-to", metavar="D", help="date, or date and time, in UTC (default: for ever)")
+
+
+def validity(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of them, as services take it. Raises `Usage`."""
+    given = {"starts_at": options["valid_from"], "expires_at": options["valid_to"]}
+    return {name: None if raw is None else moment(raw) for name, raw in given.items()}
+
+
+def described(row: Any) -> dict[str, Any]:
+    """A credential that is a random key, as a JSON document without the key."""
+    moments = {"valid_from": row.starts_at, "valid_to": row.expires_at, "last_used_at": row.last_used_at}
+    return {
+        "id": row.pk,
+        "name": row.name,
+        "preview": row.preview,
+        **({"owner": row.owner_label} if row.owner_label else {}),
+        "state": str(row.state),
+        **{name: None if at is None else at.isoformat() for name, at in moments.items()},
+        "use_count": row.use_count,
+    }
+
+
+def shown(moment: datetime | None) -> str:
+    """A moment, or that there is none, for a table."""
+    return "never" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
 def duration(raw: str) -> timedelta:
     """A length of time such as `90s`, `15m`, `12h`, `30d`, `4w`. Raises `Usage`."""
     match = DURATION.fullmatch(raw)
     if match is None or int(match[1]) == 0:
         raise Usage(f"{raw!r} is no duration; write for example 90s, 15m, 12h, 30d or 4w.")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
-
-
-def add_grace(parser: CommandParser) -> None:
-    """Add `--grace` and `--show` to a command that rotates."""
-    parser.add_argument(
-        "--show", action="store_true", help="rotate nothing, but tell whether the old one is still used"
-    )
-    parser.add_argument("--grace", default="24h", metavar="24h", help="0, 90s, 15m, 12h, 30d (default: %(default)s)")
 
 
 def grace(raw: str) -> timedelta:

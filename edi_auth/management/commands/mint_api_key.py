@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from edi_auth import services
 from tokens.core.command_line import Usage
-from tokens.core.commands import RegistryCommand, moment
+from tokens.core.commands import RegistryCommand, add_validity, validity
 
 
 class Command(RegistryCommand):
@@ -20,8 +20,7 @@ class Command(RegistryCommand):
         parser.add_argument("edi_id", metavar="EDI-ID", help="the profile that owns the key")
         parser.add_argument("name", metavar="NAME", help="what the key is for")
         parser.add_argument("--group", metavar="EDI-ID", help="exchange the key for tokens of this group")
-        parser.add_argument("--valid-from", metavar="D", help="date, or date and time, in UTC (default: now)")
-        parser.add_argument("--valid-to", metavar="D", help="date, or date and time, in UTC (default: for ever)")
+        add_validity(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         """Mint it."""
@@ -31,9 +30,8 @@ class Command(RegistryCommand):
             options["name"],
             owner=services.profile_of(options["edi_id"]),
             group=services.group_of(options["group"]) if options["group"] is not None else None,
-            starts_at=moment(options["valid_from"]) if options["valid_from"] is not None else None,
-            expires_at=moment(options["valid_to"]) if options["valid_to"] is not None else None,
             actor=self.actor,
+            **validity(options),
         )
         key = minted.row
         self.report_secret(

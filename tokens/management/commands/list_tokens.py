@@ -1,16 +1,10 @@
 """`manage.py list_tokens`."""
 
-from datetime import datetime
 from typing import Any
 
 from tokens import dialect, services
-from tokens.core.commands import RegistryCommand
+from tokens.core.commands import RegistryCommand, shown
 from tokens.models import NamedToken
-
-
-def shown(moment: datetime | None) -> str:
-    """A moment for the table."""
-    return "never" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 class Command(RegistryCommand):

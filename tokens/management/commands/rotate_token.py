@@ -1,33 +1,30 @@
 """`manage.py rotate_token`."""
 
+from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from tokens import dialect, services
-from tokens.core.commands import RegistryCommand, add_grace, grace
+from tokens.core.commands import RotateCommand
+from tokens.core.lifecycle import Minted
+from tokens.models import NamedToken
 
 
-class Command(RegistryCommand):
+class Command(RotateCommand):
     """Rotate a named token."""
 
     help = "Give a named token a new value and print it. The old value stays good for the grace."
     example = "rotate_token ci --grace 2h"
+    named = ("NAME", "the token's name")
+    field = "token"
 
-    def arguments(self, parser: CommandParser) -> None:
-        """Add the name and the grace."""
-        parser.add_argument("name", metavar="NAME", help="the token's name")
-        add_grace(parser)
+    def find(self, given: str) -> NamedToken:
+        """The token of that name."""
+        return services.named(given)
 
-    def run(self, options: dict[str, Any]) -> None:
-        """Rotate it, or show how far the last rotation is."""
-        if options["show"]:
-            token = services.named(options["name"])
-            self.report_overlap(token, dialect.rotated_row(token))
-            return
-        minted = services.rotate(options["name"], actor=self.actor, grace=grace(options["grace"]))
-        self.report_secret(
-            f"Rotated the named token {minted.row.name!r}. Its new value:",
-            dialect.rotated_row(minted.row) | {"token": minted.secret},
-            secret=minted.secret,
-        )
+    def rotate(self, row: NamedToken, grace: timedelta) -> Minted[NamedToken]:
+        """Rotate it."""
+        return services.rotate(row, actor=self.actor, grace=grace)
+
+    def document(self, row: NamedToken) -> dict[str, Any]:
+        """The token as `/_/token/rotate` shows it."""
+        return dialect.rotated_row(row)

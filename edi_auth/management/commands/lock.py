@@ -1,0 +1,33 @@
+"""`manage.py lock`."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from edi_auth import services
+from tokens.core.commands import RegistryCommand
+
+
+class Command(RegistryCommand):
+    """Lock a profile or group, or unlock it."""
+
+    help = (
+        "Lock a profile or group: its API keys are refused at once, and its tokens are renewed no more within seconds, "
+        "until it is unlocked."
+    )
+    example = "lock EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb --reason 'laptop stolen'"
+
+    def arguments(self, parser: CommandParser) -> None:
+        """Add the principal, the reason and the way back."""
+        parser.add_argument("edi_id", metavar="EDI-ID", help="the profile or group")
+        parser.add_argument("--undo", action="store_true", help="unlock it")
+        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+
+    def run(self, options: dict[str, Any]) -> None:
+        """Lock or unlock it; what is locked, or is not, stays as it is."""
+        principal, is_locked = services.principal_of(options["edi_id"]), not options["undo"]
+        services.set_locked(principal, is_locked, actor=self.actor, reason=options["reason"])
+        self.report(
+            f"{'Locked' if is_locked else 'Unlocked'} the {principal._meta.verbose_name} {principal}.",
+            {"kind": principal.kind, "edi_id": principal.edi_id, "locked": is_locked},
+        )
