@@ -1,11 +1,13 @@
 """`/_/token` and `/_/token/value` (the Token document)."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ViewSetMixin
 
 from tokens import dialect, schema, serializers, services
@@ -50,6 +52,17 @@ class TokenAPI(ViewSetMixin, API):
         return actor_of(self.request, kind=NamedToken.kind, id=str(token.pk), label=token.name)
 
 
+def queried(serializer: Serializer[Any], request: Request) -> dict[str, Any]:
+    """The query string of `request` checked by `serializer`.
+
+    Raises DRF's `ValidationError`, also for a parameter that is repeated: proxies take one of them, servers another.
+    """
+    for name, values in request.query_params.lists():
+        if len(values) > 1 and name in serializer.fields:
+            raise ValidationError({name: "must not be repeated."})
+    return cast(dict[str, Any], serializer.run_validation(request.query_params.dict()))
+
+
 class TokenViewSet(TokenAPI):
     """Create, list, update and delete named tokens."""
 
@@ -63,7 +76,7 @@ class TokenViewSet(TokenAPI):
     @schema.list_
     def list(self, request: Request) -> Response:
         """GET: 200 with all tokens by creation, or a page of them."""
-        page = PAGE.run_validation(request.query_params.dict())
+        page = queried(PAGE, request)
         limit = page.get("limit")
         try:
             tokens = services.listing(after=page.get("after"), cursor=page.get("cursor", 0), limit=limit and limit + 1)
@@ -97,7 +110,7 @@ class RotateViewSet(TokenAPI):
     @schema.retrieve_rotation
     def retrieve(self, request: Request) -> Response:
         """GET: 200 with the token, the end of its previous value and the last use of it."""
-        name = VALUE.run_validation(request.query_params.dict())["name"]
+        name = queried(VALUE, request)["name"]
         return dialect.data(dialect.rotated_row(services.named(name)))
 
     @schema.rotate
@@ -114,7 +127,7 @@ class ValueViewSet(TokenAPI):
     @schema.retrieve_value
     def retrieve(self, request: Request) -> Response:
         """GET: 200 with the value."""
-        name = VALUE.run_validation(request.query_params.dict())["name"]
+        name = queried(VALUE, request)["name"]
         value = services.value(name, actor=self.actor, is_recorded=request.method == "GET")
         return dialect.data({"token": value})
 

@@ -168,6 +168,13 @@ def test_refuses_a_limit_that_makes_no_sense(api, bearer, limit):
     assert response.json()["error"].startswith("limit: ")
 
 
+@pytest.mark.parametrize("name", ["limit", "after", "cursor"])
+def test_refuses_a_parameter_that_is_repeated(api, bearer, name):
+    response = api.call("GET", f"/_/token?{name}=1&{name}=2", bearer=bearer)
+    assert (response.status_code, response.json()) == (400, {"error": f"{name}: must not be repeated."})
+    assert api.call("GET", "/_/token?other=1&other=2", bearer=bearer).status_code == 200
+
+
 def test_loses_no_token_when_the_last_of_a_page_is_made_anew(api, bearer):
     for name in ("first", "second", "third"):
         NamedTokenFactory(name=name)

@@ -55,6 +55,16 @@ def test_refuses_a_request_without_a_name(api, bearer, query):
     assert response.json()["error"].startswith("name: ")
 
 
+@pytest.mark.parametrize("path", ["/_/token/value", "/_/token/rotate"])
+@pytest.mark.parametrize("query", ["?name=example&name=other", "?name=example&name=example"])
+def test_refuses_a_name_that_is_repeated(api, bearer, path, query):
+    for name in ("example", "other"):
+        NamedTokenFactory(name=name)
+    response = api.call("GET", f"{path}{query}", bearer=bearer)
+    assert response.status_code == 400
+    assert response.json() == {"error": "name: must not be repeated."}
+
+
 @pytest.mark.parametrize("name", ["exmaple", "Example", "example ", "examp%"])
 def test_refuses_an_unknown_name(api, bearer, name):
     NamedTokenFactory(name="example")
