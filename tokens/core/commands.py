@@ -255,6 +255,11 @@ class PurgeCommand(RegistryCommand):
         self.report(sentence, {"deleted": purged.deleted, "left": left})
 
 
+def add_reason(parser: CommandParser) -> None:
+    """Add `--reason` to a command that ends something."""
+    parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+
+
 def add_validity(parser: CommandParser) -> None:
     """Add `--valid-from` and `--valid-to` to a command that makes a credential."""
     parser.add_argument("--valid-from", metavar="D", help="date, or date and time, in UTC (default: now)")

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from edi_auth import services
-from tokens.core.commands import RegistryCommand
+from tokens.core.commands import RegistryCommand, add_reason
 
 
 class Command(RegistryCommand):
@@ -20,7 +20,7 @@ class Command(RegistryCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add the principal and the reason."""
         parser.add_argument("edi_id", metavar="EDI-ID", help="the profile or group")
-        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+        add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         """End them."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from edi_auth import services
-from tokens.core.commands import RegistryCommand
+from tokens.core.commands import RegistryCommand, add_reason
 
 
 class Command(RegistryCommand):
@@ -21,7 +21,7 @@ class Command(RegistryCommand):
         """Add the principal, the reason and the way back."""
         parser.add_argument("edi_id", metavar="EDI-ID", help="the profile or group")
         parser.add_argument("--undo", action="store_true", help="unlock it")
-        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+        add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         """Lock or unlock it; what is locked, or is not, stays as it is."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from edi_auth import services
-from tokens.core.commands import RegistryCommand
+from tokens.core.commands import RegistryCommand, add_reason
 
 
 class Command(RegistryCommand):
@@ -17,7 +17,7 @@ class Command(RegistryCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add the key and the reason."""
         parser.add_argument("key", metavar="PREVIEW|ID", help="the first 5 characters of the key, or its id")
-        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+        add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         """Revoke it."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from podcast_perf import services
-from tokens.core.commands import RegistryCommand
+from tokens.core.commands import RegistryCommand, add_reason
 
 
 class Command(RegistryCommand):
@@ -17,7 +17,7 @@ class Command(RegistryCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add the serial and the reason."""
         parser.add_argument("serial", metavar="S", help="such as lwus8z6p-d6260a7ddbb086e4")
-        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+        add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         """Revoke it."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from podcast_perf import services
-from tokens.core.commands import RegistryCommand, described
+from tokens.core.commands import RegistryCommand, add_reason, described
 
 
 class Command(RegistryCommand):
@@ -19,7 +19,7 @@ class Command(RegistryCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add the name and the reason."""
         parser.add_argument("name", metavar="NAME", help="the publisher's name")
-        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+        add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         """Revoke it."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from tokens import dialect, services
-from tokens.core.commands import RegistryCommand
+from tokens.core.commands import RegistryCommand, add_reason
 
 
 class Command(RegistryCommand):
@@ -17,7 +17,7 @@ class Command(RegistryCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add the name and the reason."""
         parser.add_argument("name", metavar="NAME", help="the token's name")
-        parser.add_argument("--reason", default="", metavar="R", help="kept in the audit log")
+        add_reason(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         """Revoke it."""
