@@ -118,3 +118,11 @@ def test_is_in_the_index_of_the_admin(client):
 def test_leaves_the_other_doors_as_they_were(api):
     assert api.call("GET", "/auth/v1/ping").content == b"pong"
     assert api.call("GET", "/_/nowhere").json() == {"error": "There is nothing here."}
+
+
+def test_is_brought_in_from_another_server(capsys, tmp_path):
+    records = tmp_path / "records.jsonl"
+    records.write_text('{"kind": "badge", "number": "7"}\n{"kind": "badge", "number": "7"}\n')
+    call_command("import_records", str(records), "--json")
+    assert json.loads(capsys.readouterr().out)["imported"] == {"badge": 1}
+    assert Badge.objects.get().number == "7"
