@@ -1,4 +1,4 @@
-# `make` lists what there is. Needs make, Python 3.11 or newer with venv, and nothing else.
+# `make` lists what there is. Needs make, Python 3.11 to 3.14 with venv, and nothing else.
 
 PYTHON ?= python3
 VENV := .venv
@@ -87,8 +87,9 @@ clean: ## Delete the virtual environment, caches and coverage; keep .env and var
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "$(PYTHON) is missing or older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || \
+		{ echo "$(PYTHON) is missing, or none of 3.11 to 3.14, which all pinned packages have wheels for;" \
+		"name one that is: make PYTHON=python3.13" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "$(PYTHON) has no venv module; on Debian: apt install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
