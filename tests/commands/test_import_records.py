@@ -358,11 +358,11 @@ def test_quotes_no_secret(bring):
         assert outcome.code == 1
 
 
-def test_reads_no_more_of_a_line_than_64_kib(bring):
-    outcome = bring(b'{"kind": "' + b"x" * 200_000 + b'"}\n', profile(), b"x" * 65_537)
+def test_reads_no_more_of_a_line_than_a_mebibyte(bring):
+    outcome = bring(b'{"kind": "' + b"x" * 3_000_000 + b'"}\n', profile(), b"x" * (2**20 + 1))
     assert outcome.err.splitlines() == [
-        "line 1: The line is longer than 64 KiB.",
-        "line 3: The line is longer than 64 KiB.",
+        "line 1: The line is longer than 1 MiB.",
+        "line 3: The line is longer than 1 MiB.",
     ]
     assert outcome.out.startswith("Imported 1 profile;")
 
