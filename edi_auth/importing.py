@@ -11,10 +11,10 @@ from tokens.core import importing
 from tokens.core.audit import Actor
 from tokens.core.errors import Invalid
 from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
-from tokens.core.importing import Importer, MomentField
+from tokens.core.importing import PRESENT, Importer, MomentField
 from tokens.core.models import digest, preview_of
 
-REASON = "locked where it was imported from"
+REASON = "as it was where it was imported from"
 
 
 class ProfileLine(NoUnknownFields, serializers.Serializer[Any]):
@@ -33,7 +33,7 @@ class ProfileLine(NoUnknownFields, serializers.Serializer[Any]):
 class LinkLine(NoUnknownFields, serializers.Serializer[Any]):
     """The line that links profiles, each with all others."""
 
-    profiles = serializers.ListField(child=StrictCharField(), max_length=100)
+    profiles = serializers.ListField(child=StrictCharField())
 
 
 class GroupLine(NoUnknownFields, serializers.Serializer[Any]):
@@ -41,8 +41,12 @@ class GroupLine(NoUnknownFields, serializers.Serializer[Any]):
 
     edi_id = StrictCharField()
     name = StrictCharField(max_length=255)
-    members = serializers.ListField(child=StrictCharField(), required=False)
+    members = serializers.ListField(child=StrictCharField(), required=False, source="member_ids")
     locked = StrictBooleanField(required=False)
+
+    def validate_members(self, members: list[str]) -> list[str]:
+        """Each once, in the order in which a group names them."""
+        return sorted(set(members))
 
 
 class ApiKeyLine(NoUnknownFields, serializers.Serializer[Any]):
@@ -53,15 +57,15 @@ class ApiKeyLine(NoUnknownFields, serializers.Serializer[Any]):
 
     key = StrictCharField(required=False, max_length=255)
     key_hash = serializers.RegexField(
-        r"\A[0-9a-f]{64}\Z", required=False, error_messages={"invalid": "must be the SHA-256 of the key in hex."}
+        r"\A[0-9a-fA-F]{64}\Z", required=False, error_messages={"invalid": "must be the SHA-256 of the key in hex."}
     )
     preview = StrictCharField(required=False, max_length=5, allow_blank=True)
     owner = StrictCharField()
-    group = StrictCharField(required=False, allow_null=True)
+    group = StrictCharField(required=False)
     name = StrictCharField(max_length=255)
     active = StrictBooleanField(required=False, source="is_active")
-    valid_from = MomentField(required=False, allow_null=True, source="starts_at")
-    valid_to = MomentField(required=False, allow_null=True, source="expires_at")
+    valid_from = MomentField(required=False, source="starts_at")
+    valid_to = MomentField(required=False, source="expires_at")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Put `stored` in the place of the first three. Raises DRF's `ValidationError`."""
@@ -70,71 +74,140 @@ class ApiKeyLine(NoUnknownFields, serializers.Serializer[Any]):
             case {"key": key, **rest} if not rest:
                 stored = StoredKey(digest(key), preview_of(key))
             case {"key_hash": key_hash, "preview": preview, **rest} if not rest:
-                stored = StoredKey(key_hash, preview)
+                stored = StoredKey(key_hash.lower(), preview)
             case _:
                 raise serializers.ValidationError({"key": "give the key, or else its key_hash and preview."})
         return attrs | {"stored": stored}
 
 
-def store_profile(
-    *, actor: Actor, idp_uid: str, edi_id: str | None = None, locked: bool = False, **fields: Any
-) -> bool:
-    """Store a profile, locked if it was."""
-    if edi_id not in {None, edi_id_of(idp_uid)}:
-        raise Invalid("edi_id", f"edi_id: that of this idp_uid is {edi_id_of(idp_uid)}.")
-    if Profile.objects.filter(idp_uid=idp_uid).exists():
-        return False
-    profile = services.add_profile(actor=actor, idp_uid=idp_uid, **fields)
-    if locked:
-        services.set_locked(profile, True, actor=actor, reason=REASON)
-    return True
+class Principals(Importer):
+    """What profiles and groups share: whether they are locked."""
+
+    def lock(self, row: Profile | Group, is_locked: bool, *, actor: Actor) -> None:
+        """Lock it if it was locked where it came from, or else unlock it."""
+        services.set_locked(row, is_locked, actor=actor, reason=REASON)
 
 
-def store_link(*, actor: Actor, profiles: list[str]) -> bool:
-    """Link each of `profiles` (EDI-IDs) with all others, besides those that it is linked with already."""
-    linked = {services.profile_of(edi_id) for edi_id in profiles}
-    if len(linked) < 2:
-        raise Invalid("profiles", "profiles: must name two profiles or more.")
-    is_new = False
-    for profile in linked:
-        others = {*profile.links.all(), *linked} - {profile}
-        if len(others) > profile.links.count():
-            services.update(profile, actor=actor, links=others)
-            is_new = True
-    return is_new
+class Profiles(Principals):
+    """Profiles, whose EDI-IDs follow from their identities."""
+
+    kind, label = Profile.kind, "profile"
+    line = ProfileLine()
+    fixed = frozenset({"idp"})
+
+    def find(self, fields: dict[str, Any]) -> Profile | None:
+        """The profile of this identity."""
+        edi_id = edi_id_of(fields["idp_uid"])
+        if fields.get("edi_id", edi_id) != edi_id:
+            raise Invalid("edi_id", f"edi_id: that of this idp_uid is {edi_id}.")
+        return Profile.objects.filter(idp_uid=fields["idp_uid"]).first()
+
+    def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
+        """Store it."""
+        rest = {name: value for name, value in fields.items() if name not in {"edi_id", "locked"}}
+        profile = services.add_profile(actor=actor, **rest)
+        if fields.get("locked"):
+            self.lock(profile, True, actor=actor)
+
+    def values(self, row: Profile) -> dict[str, Any]:
+        """What `row` says."""
+        names = ("idp", "common_name", "email", "is_email_enabled", "is_email_verified")
+        return {name: getattr(row, name) for name in names} | {"locked": row.locked_at is not None}
+
+    def update(self, row: Profile, changes: dict[str, Any], *, actor: Actor) -> None:
+        """Change it."""
+        services.update(row, actor=actor, **changes)
+        if "locked" in changes:
+            self.lock(row, changes["locked"], actor=actor)
 
 
-def store_group(
-    *, actor: Actor, edi_id: str, name: str, members: list[str] | None = None, locked: bool = False
-) -> bool:
-    """Store a group that goes on having the EDI-ID `edi_id`, locked if it was."""
-    if Group.objects.filter(edi_id=edi_id).exists():
-        return False
-    profiles = [services.profile_of(member) for member in members or []]
-    group = services.add_group(name, actor=actor, edi_id=edi_id, members=profiles)
-    if locked:
-        services.set_locked(group, True, actor=actor, reason=REASON)
-    return True
+class Links(Importer):
+    """Links between profiles, besides those that they have."""
+
+    kind = label = "link"
+    line = LinkLine()
+
+    def find(self, fields: dict[str, Any]) -> Any:
+        """Whether each is linked with all others."""
+        linked = self._linked(fields)
+        return PRESENT if all(set(others) <= set(profile.links.all()) for profile, others in linked) else None
+
+    def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
+        """Link them."""
+        for profile, others in self._linked(fields):
+            services.update(profile, actor=actor, links={*profile.links.all(), *others})
+
+    def _linked(self, fields: dict[str, Any]) -> list[tuple[Profile, set[Profile]]]:
+        """Each profile, with those that it is to be linked with."""
+        profiles = {services.profile_of(edi_id) for edi_id in fields["profiles"]}
+        if len(profiles) < 2:
+            raise Invalid("profiles", "profiles: must name two profiles or more.")
+        return [(profile, profiles - {profile}) for profile in sorted(profiles, key=lambda profile: profile.pk)]
 
 
-def store_key(
-    *, actor: Actor, owner: str, name: str, stored: StoredKey, group: str | None = None, **fields: Any
-) -> bool:
-    """Store an API key whose secret goes on working."""
-    if ApiKey.objects.filter(ApiKey.had(stored.key_hash)).exists():
-        return False
-    services.mint_key(
-        name,
-        owner=services.profile_of(owner),
-        group=None if group is None else services.group_of(group),
-        actor=actor,
-        stored=stored,
-        **fields,
-    )
-    return True
+class Groups(Principals):
+    """Groups, which go on having their EDI-IDs."""
+
+    kind, label = Group.kind, "group"
+    line = GroupLine()
+
+    def find(self, fields: dict[str, Any]) -> Group | None:
+        """The group of this EDI-ID."""
+        return Group.objects.filter(edi_id=fields["edi_id"]).first()
+
+    def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
+        """Store it."""
+        members = map(services.profile_of, fields.get("member_ids", []))
+        group = services.add_group(fields["name"], actor=actor, edi_id=fields["edi_id"], members=list(members))
+        if fields.get("locked"):
+            self.lock(group, True, actor=actor)
+
+    def values(self, row: Group) -> dict[str, Any]:
+        """What `row` says."""
+        return {"name": row.name, "member_ids": row.member_ids, "locked": row.locked_at is not None}
+
+    def update(self, row: Group, changes: dict[str, Any], *, actor: Actor) -> None:
+        """Change it."""
+        rest = {"name": changes["name"]} if "name" in changes else {}
+        if "member_ids" in changes:
+            rest["members"] = list(map(services.profile_of, changes["member_ids"]))
+        services.update(row, actor=actor, **rest)
+        if "locked" in changes:
+            self.lock(row, changes["locked"], actor=actor)
 
 
-importing.register(Importer(Profile.kind, "profile", ProfileLine(), store_profile))
-importing.register(Importer("link", "link", LinkLine(), store_link))
-importing.register(Importer(Group.kind, "group", GroupLine(), store_group))
-importing.register(Importer(ApiKey.kind, "API key", ApiKeyLine(), store_key))
+class ApiKeys(Importer):
+    """API keys, whose secrets go on working."""
+
+    kind, label = ApiKey.kind, "API key"
+    line = ApiKeyLine()
+    fixed = frozenset({"owner", "group"})
+
+    def find(self, fields: dict[str, Any]) -> Any:
+        """The key that has or had this secret."""
+        return importing.found(ApiKey, fields["stored"].key_hash)
+
+    def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
+        """Store it."""
+        owner, group = fields["owner"], fields.get("group")
+        rest = {name: value for name, value in fields.items() if name not in {"name", "owner", "group"}}
+        services.mint_key(
+            fields["name"],
+            owner=services.profile_of(owner),
+            group=None if group is None else services.group_of(group),
+            actor=actor,
+            **rest,
+        )
+
+    def values(self, row: ApiKey) -> dict[str, Any]:
+        """What `row` says."""
+        principals = {"owner": row.owner.edi_id, "group": row.group.edi_id if row.group else None}
+        return principals | {name: getattr(row, name) for name in ("name", "is_active", "starts_at", "expires_at")}
+
+    def update(self, row: ApiKey, changes: dict[str, Any], *, actor: Actor) -> None:
+        """Change it."""
+        services.update(row, actor=actor, **changes)
+
+
+for importer in (Profiles(), Links(), Groups(), ApiKeys()):
+    importing.register(importer)

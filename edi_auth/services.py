@@ -370,7 +370,9 @@ def mint_key(
     """
     now = now or timezone.now()
     expires_at = lifecycle.effective_expiry(expires_at, setting="API_KEY", field="valid-to", now=now)
-    _check_order(starts_at, expires_at)
+    lifecycle.check_order(starts_at, expires_at, field="valid-to")
+    if stored:
+        lifecycle.check_unknown(ApiKey, stored.key_hash)
     secret = "" if stored else fresh_key()
     key_hash, preview = stored or StoredKey(digest(secret), preview_of(secret))
     key = ApiKey(
@@ -409,7 +411,8 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     now = now or timezone.now()
     action, fields = UPDATES[type(row)]
     if isinstance(row, ApiKey):
-        _check_order(changes.get("starts_at", row.starts_at), changes.get("expires_at", row.expires_at))
+        starts_at = changes.get("starts_at", row.starts_at)
+        lifecycle.check_order(starts_at, changes.get("expires_at", row.expires_at), field="valid-to")
         if "expires_at" in changes:
             lifecycle.check_lifetime(changes["expires_at"], setting="API_KEY", field="valid-to", now=now)
     if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
@@ -526,11 +529,6 @@ def _change(
     rows: QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
     missing = f"The {row._meta.verbose_name} is gone."
     lifecycle.change(rows, action, changes, actor=actor, missing=missing, reason=reason, now=now)
-
-
-def _check_order(starts_at: datetime | None, expires_at: datetime | None) -> None:
-    if starts_at and expires_at and expires_at <= starts_at:
-        raise Invalid("valid-to", "The key would end before it begins.")
 
 
 def _get(model: type[T], edi_id: str) -> T:

@@ -10,6 +10,7 @@ from tokens.core import importing
 from tokens.core.audit import Actor
 from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
 from tokens.core.importing import Importer, MomentField
+from tokens.core.models import digest
 
 
 class PublisherLine(NoUnknownFields, serializers.Serializer[Any]):
@@ -18,16 +19,32 @@ class PublisherLine(NoUnknownFields, serializers.Serializer[Any]):
     key = StrictCharField(max_length=255)
     name = StrictCharField(max_length=255)
     active = StrictBooleanField(required=False, source="is_active")
-    valid_from = MomentField(required=False, allow_null=True, source="starts_at")
-    valid_to = MomentField(required=False, allow_null=True, source="expires_at")
+    valid_from = MomentField(required=False, source="starts_at")
+    valid_to = MomentField(required=False, source="expires_at")
 
 
-def store_publisher(*, actor: Actor, name: str, key: str, **fields: Any) -> bool:
-    """Store a publisher that goes on having its key."""
-    if services.find_publisher(key) is not None:
-        return False
-    services.add_publisher(name, actor=actor, raw_key=key, **fields)
-    return True
+class Publishers(Importer):
+    """Publishers, which go on having their keys."""
+
+    kind, label = Publisher.kind, "publisher"
+    line = PublisherLine()
+
+    def find(self, fields: dict[str, Any]) -> Any:
+        """The publisher that has or had this key."""
+        return importing.found(Publisher, digest(fields["key"]))
+
+    def add(self, fields: dict[str, Any], *, actor: Actor) -> Publisher:
+        """Store it."""
+        rest = {name: value for name, value in fields.items() if name not in {"name", "key"}}
+        return services.add_publisher(fields["name"], actor=actor, raw_key=fields["key"], **rest).row
+
+    def values(self, row: Publisher) -> dict[str, Any]:
+        """What `row` says."""
+        return {name: getattr(row, name) for name in ("name", "is_active", "starts_at", "expires_at")}
+
+    def update(self, row: Publisher, changes: dict[str, Any], *, actor: Actor) -> None:
+        """Change it."""
+        services.update_publisher(row, actor=actor, **changes)
 
 
-importing.register(Importer(Publisher.kind, "publisher", PublisherLine(), store_publisher))
+importing.register(Publishers())

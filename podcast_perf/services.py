@@ -18,7 +18,7 @@ from django.utils import timezone
 from podcast_perf.models import PerformanceToken, Publisher
 from tokens.core import audit, kinds, lifecycle, purging
 from tokens.core.audit import Actor
-from tokens.core.errors import InvalidCredential, NotFound
+from tokens.core.errors import AlreadyExists, Invalid, InvalidCredential, NotFound
 from tokens.core.kinds import Description
 from tokens.core.lifecycle import Minted
 from tokens.core.models import AuditEvent, digest, is_opaque, is_same, preview_of
@@ -172,6 +172,9 @@ def add_publisher(
     Raises `AlreadyExists` when name or key is taken, and `Invalid`.
     """
     now = now or timezone.now()
+    lifecycle.check_order(starts_at, expires_at, field="expires_at")
+    if raw_key:
+        _check_brought(raw_key)
     key = raw_key or fresh_key()
     publisher = Publisher(
         name=name,
@@ -193,6 +196,8 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
     Raises `AlreadyExists` for a taken name, and `Invalid`.
     """
     now = now or timezone.now()
+    starts_at = changes.get("starts_at", publisher.starts_at)
+    lifecycle.check_order(starts_at, changes.get("expires_at", publisher.expires_at), field="expires_at")
     if "expires_at" in changes:
         lifecycle.check_lifetime(changes["expires_at"], setting="PUBLISHER", field="expires_at", now=now)
     return lifecycle.change(
@@ -282,6 +287,15 @@ def verify_publisher(raw: str, now: datetime) -> Description:
     if ends_at is not None:
         claims["exp"] = int(ends_at.timestamp())
     return Description(Publisher.kind, "X-PUB-KEY", claims, row=publisher, is_previous=is_previous)
+
+
+def _check_brought(raw_key: str) -> None:
+    """Whether a key that somebody has already can be a publisher's. Raises `Invalid` and `AlreadyExists`."""
+    if raw_key != raw_key.strip():
+        raise Invalid("key", "key: must not begin or end with a blank; no header carries one.")
+    if settings.PERFORMANCE_PUBLIC_KEY and is_same(digest(raw_key), digest(settings.PERFORMANCE_PUBLIC_KEY)):
+        raise AlreadyExists("That key is the one in PERFORMANCE_PUBLIC_KEY.")
+    lifecycle.check_unknown(Publisher, digest(raw_key))
 
 
 def fresh_key() -> str:

@@ -1,6 +1,5 @@
 """What `import_records` takes for this app: named tokens."""
 
-from contextlib import suppress
 from typing import Any
 
 from tokens import services
@@ -19,13 +18,33 @@ class NamedTokenLine(TokenRequest):
     token = StrictCharField()
 
 
-def store_token(*, actor: Actor, token: str, name: str, **fields: Any) -> bool:
-    """Store a named token that goes on having the value `token`."""
-    with suppress(InvalidCredential):
-        if services.find(token) is not None:
-            return False
-    services.mint(name, actor=actor, raw_value=token, **fields)
-    return True
+class NamedTokens(Importer):
+    """Named tokens, which go on having their values."""
+
+    kind, label = NamedToken.kind, "named token"
+    line = NamedTokenLine()
+    fixed = frozenset({"name"})
+
+    def find(self, fields: dict[str, Any]) -> Any:
+        """The token that has or had this value."""
+        try:
+            subject = services.subject_of(fields["token"])
+        except InvalidCredential:
+            return None
+        return importing.found(NamedToken, subject)
+
+    def add(self, fields: dict[str, Any], *, actor: Actor) -> NamedToken:
+        """Store it."""
+        rest = {name: value for name, value in fields.items() if name not in {"name", "token"}}
+        return services.mint(fields["name"], actor=actor, raw_value=fields["token"], **rest).row
+
+    def values(self, row: NamedToken) -> dict[str, Any]:
+        """What `row` says."""
+        return {name: getattr(row, name) for name in ("name", "is_active", "can_write", "expires_at")}
+
+    def update(self, row: NamedToken, changes: dict[str, Any], *, actor: Actor) -> None:
+        """Change it."""
+        services.update(row, actor=actor, **changes)
 
 
-importing.register(Importer(NamedToken.kind, "named token", NamedTokenLine(), store_token))
+importing.register(NamedTokens())

@@ -15,6 +15,7 @@ from tokens.core.models import (
     DailyCount,
     Notice,
     Recorded,
+    RetiredSecret,
     RotatableCredential,
     digest,
     is_same,
@@ -22,7 +23,16 @@ from tokens.core.models import (
     prefix_index,
 )
 
-__all__ = ["AuditEvent", "DailyCount", "NamedToken", "Notice", "Operator", "OperatorPolicy", "RecoveryCodes"]
+__all__ = [
+    "AuditEvent",
+    "DailyCount",
+    "NamedToken",
+    "Notice",
+    "Operator",
+    "OperatorPolicy",
+    "RecoveryCodes",
+    "RetiredSecret",
+]
 
 
 ISSUER = "token"

@@ -67,7 +67,8 @@ def mint(
         updated_at=now,
     )
     if raw_value is not None:
-        token.subject = _subject_of(raw_value)
+        token.subject = _brought_subject(raw_value)
+        lifecycle.check_unknown(NamedToken, str(token.subject))
     value = raw_value or ring().sign(token.claims())
     taken = f"There is a token named {name!r} already."
     return Minted(lifecycle.insert(token, Action.MINT, actor=actor, taken=taken, now=now), value)
@@ -151,10 +152,14 @@ def listing(*, after: str | None = None, cursor: int = 0, limit: int | None = No
     return list(tokens[:limit])
 
 
+def subject_of(raw: str) -> str:
+    """The subject of a genuine value, by which its token is found. Raises `InvalidCredential` for what is not ours."""
+    return _read(raw)[0]
+
+
 def find(raw: str) -> NamedToken | None:
     """The token whose value is or was `raw`, in whatever state. Raises `InvalidCredential` for what is not ours."""
-    subject, _ = _read(raw)
-    return NamedToken.objects.filter(NamedToken.had(subject)).any()
+    return NamedToken.objects.filter(NamedToken.had(subject_of(raw))).any()
 
 
 def verify(raw: str, now: datetime) -> Description:
@@ -232,7 +237,7 @@ def _read(raw: str, keys: KeyRing | None = None) -> tuple[str, int]:
         raise InvalidCredential("The token has no subject.") from None
 
 
-def _subject_of(raw_value: str) -> uuid.UUID:
+def _brought_subject(raw_value: str) -> uuid.UUID:
     """The `sub` of a value that another server signed.
 
     `TOKENS_SECRET_KEY` itself must have signed it: an old secret among its fallbacks goes when no token of this

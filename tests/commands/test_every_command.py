@@ -1,5 +1,6 @@
 """What all commands have in common (the contract, "Commands")."""
 
+import errno
 import os
 import re
 
@@ -141,3 +142,26 @@ def test_refuses_a_name_in_the_words_of_the_apis(manage, command, name, words):
     outcome = manage(command, *([ProfileFactory().edi_id] if command == "mint_api_key" else []), name)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.endswith(f"Usage: name: {words}\n")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["lock", "end_tokens", "list_api_keys", "revoke_publisher", "import_records"])
+def test_says_nothing_that_a_terminal_would_obey(manage, command):
+    outcome = manage(command, "a\x1b[31mb\u202ec")
+    assert outcome.code == 1
+    assert "\x1b[31m" not in outcome.err
+    assert "\u202e" not in outcome.err
+
+
+@pytest.mark.django_db
+def test_tells_that_a_secret_was_lost(manage, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("django.core.management.base.OutputWrapper.flush", fail)
+    outcome = manage("add_publisher", "Feeds")
+    assert outcome.code == 1
+    assert outcome.err.endswith(
+        "CommandError: Added the publisher 'Feeds', but the secret cannot be written (No space left on device) and is "
+        "lost: rotate or revoke it.\n"
+    )

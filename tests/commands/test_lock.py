@@ -68,7 +68,8 @@ def test_leaves_what_is_locked_as_it_is(manage):
     manage("lock", profile.edi_id)
     profile.refresh_from_db()
     since = profile.locked_at
-    assert manage("lock", profile.edi_id).code == 0
+    outcome = manage("lock", profile.edi_id)
+    assert (outcome.code, outcome.out) == (0, f"The profile {profile} is locked already.\n")
     profile.refresh_from_db()
     assert profile.locked_at == since
     assert AuditEvent.objects.count() == 1

@@ -27,7 +27,8 @@ from tokens.core.models import RotatableCredential
 from tokens.core.purging import Purged, counted
 
 DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
+# A terminal would obey them, or write what follows backwards.
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 NO_MOMENT = "That lies outside the years 1 to 9999."
 MAX_BATCH, MAX_SECONDS = 100_000, 24 * 3600
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -57,15 +58,15 @@ class RegistryCommand(ExampleCommand, ABC):
         try:
             self.run(options)
         except Invalid as exc:
-            raise Usage(str(exc)) from None
+            raise Usage(printable(str(exc))) from None
         except RegistryError as exc:
-            raise CommandError(str(exc)) from None
+            raise CommandError(printable(str(exc))) from None
         except UnicodeEncodeError:
             raise Usage("An argument is not valid UTF-8.") from None
         except Error as exc:
             raise CommandError(f"The database cannot be used: {str(exc).splitlines()[0]}") from None
         except OSError as exc:
-            raise CommandError(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)) from None
+            raise CommandError(printable(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))) from None
 
     @property
     def actor(self) -> Actor:
@@ -82,6 +83,16 @@ class RegistryCommand(ExampleCommand, ABC):
 
     def report_secret(self, sentence: str, document: Mapping[str, Any], *, secret: str) -> None:
         """Print a fresh secret: alone on standard output when that is a pipe, everything else on standard error."""
+        try:
+            self._report_secret(sentence, document, secret=secret)
+            self.stdout.flush()
+        except OSError as exc:
+            done = sentence.partition(". ")[0].rstrip(":")
+            raise CommandError(
+                f"{done}, but the secret cannot be written ({exc.strerror}) and is lost: rotate or revoke it."
+            ) from None
+
+    def _report_secret(self, sentence: str, document: Mapping[str, Any], *, secret: str) -> None:
         if self.is_json:
             self.stdout.write(json.dumps(document, default=str))
         elif self.stdout.isatty():
@@ -105,9 +116,7 @@ class RegistryCommand(ExampleCommand, ABC):
         for column in columns:
             table.add_column(column.replace("_", " "), overflow="fold")
         for row in rows:
-            table.add_row(
-                *(Text("-" if row[column] is None else CONTROLS.sub("�", str(row[column]))) for column in columns)
-            )
+            table.add_row(*(Text("-" if row[column] is None else printable(str(row[column]))) for column in columns))
         Console(file=cast(IO[str], self.stdout), width=None if self.stdout.isatty() else 200).print(table)
 
     def report_keys(self, rows: Iterable[Any]) -> None:
@@ -253,6 +262,11 @@ class PurgeCommand(RegistryCommand):
         left = rows.count()
         sentence = f"Deleted {purged}; {left} {pluralize(left, 'is,are')} left to delete."
         self.report(sentence, {"deleted": purged.deleted, "left": left})
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey."""
+    return CONTROLS.sub("�", text)
 
 
 def add_reason(parser: CommandParser) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from tokens.core import audit
 from tokens.core.audit import Action, Actor
 from tokens.core.errors import AlreadyExists, Forbidden, Invalid, NotFound
-from tokens.core.models import Credential, Recorded, RotatableCredential, digest, preview_of
+from tokens.core.models import Credential, Recorded, RetiredSecret, RotatableCredential, digest, preview_of
 from tokens.core.operations import counters
 from tokens.core.times import later
 
@@ -131,12 +131,16 @@ def rotate(
         row = _locked(rows, missing=missing)
         if row.revoked_at is not None:
             raise Forbidden("What was revoked cannot be rotated.")
-        before = audit.snapshot(row)
+        before, kept = audit.snapshot(row), _fingerprints(row)
         rest = dict(changes)
         row.rotate(rest.pop(row.fingerprint_field), grace=grace, now=now)
         for name, value in rest.items():
             setattr(row, name, value)
         _save(row, now=now)
+        gone = kept - _fingerprints(row)
+        RetiredSecret.objects.bulk_create(
+            [RetiredSecret(kind=row.kind, fingerprint=one, retired_at=now) for one in gone], ignore_conflicts=True
+        )
         audit.record(action, row, actor=actor, before=before, now=now)
     return row
 
@@ -150,6 +154,17 @@ def rotate_row(
     missing = f"The {row._meta.verbose_name} is gone."
     now = now or timezone.now()
     return Minted(rotate(rows, action, changes, actor=actor, missing=missing, grace=grace, now=now), secret)
+
+
+def is_retired(model: type[RotatableCredential], fingerprint: str) -> bool:
+    """Whether a secret with this `fingerprint` was rotated away, and no row knows it any more."""
+    return RetiredSecret.objects.filter(kind=model.kind, fingerprint=fingerprint).exists()
+
+
+def check_unknown(model: type[RotatableCredential], fingerprint: str) -> None:
+    """Raise `AlreadyExists` when a secret with this `fingerprint`, which somebody brings, is or was one of ours."""
+    if model._default_manager.filter(model.had(fingerprint)).exists() or is_retired(model, fingerprint):
+        raise AlreadyExists(f"There is, or was, a {model._meta.verbose_name} with that secret already.")
 
 
 def note_use(row: RotatableCredential, *, is_previous: bool = False, now: datetime) -> None:
@@ -170,6 +185,12 @@ def note_use(row: RotatableCredential, *, is_previous: bool = False, now: dateti
             log.warning("a last use cannot be stored (%s)", type(exc).__name__)
             if not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
+
+
+def check_order(starts_at: datetime | None, expires_at: datetime | None, *, field: str) -> None:
+    """Raise `Invalid`, naming `field`, for what would end before it begins."""
+    if starts_at and expires_at and expires_at <= starts_at:
+        raise Invalid(field, "The key would end before it begins.")
 
 
 def effective_expiry(expires_at: datetime | None, *, setting: str, field: str, now: datetime) -> datetime | None:
@@ -211,6 +232,12 @@ def _locked(rows: "models.QuerySet[Row]", *, missing: str) -> Row:
     if row is None:
         raise NotFound(missing)
     return row
+
+
+def _fingerprints(row: RotatableCredential) -> set[str]:
+    """Those that a row is found by."""
+    found = (getattr(row, row.fingerprint_field), row.previous_fingerprint)
+    return {str(fingerprint) for fingerprint in found if fingerprint}
 
 
 def _save(row: models.Model, *, now: datetime) -> None:

@@ -357,6 +357,21 @@ class Notice(models.Model):
         return f"{self.kind.replace('_', ' ')} {self.object_id}, {self.days} days ahead by {self.channel}"
 
 
+class RetiredSecret(models.Model):
+    """The fingerprint of a secret that was rotated away: nobody brings it back as one of another server."""
+
+    kind = models.CharField(max_length=32)
+    fingerprint = models.CharField(max_length=64)
+    retired_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["kind", "fingerprint"], name="retiredsecret_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind.replace('_', ' ')}, retired {self.retired_at:%Y-%m-%d %H:%M} UTC"
+
+
 class AuditEvent(models.Model):
     """One thing that was done to one object. Kind, id and label are plain values: history outlives rows."""
 

@@ -26,8 +26,10 @@ class Command(RegistryCommand):
     def run(self, options: dict[str, Any]) -> None:
         """Lock or unlock it; what is locked, or is not, stays as it is."""
         principal, is_locked = services.principal_of(options["edi_id"]), not options["undo"]
+        done, was_locked = "locked" if is_locked else "unlocked", principal.locked_at is not None
         services.set_locked(principal, is_locked, actor=self.actor, reason=options["reason"])
+        who = f"{principal._meta.verbose_name} {principal}"
         self.report(
-            f"{'Locked' if is_locked else 'Unlocked'} the {principal._meta.verbose_name} {principal}.",
+            f"The {who} is {done} already." if was_locked == is_locked else f"{done.capitalize()} the {who}.",
             {"kind": principal.kind, "edi_id": principal.edi_id, "locked": is_locked},
         )

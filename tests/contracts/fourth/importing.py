@@ -16,11 +16,15 @@ class BadgeLine(NoUnknownFields, serializers.Serializer[Any]):
     number = StrictCharField(max_length=32)
 
 
-def store_badge(*, actor: Actor, number: str) -> bool:
-    if Badge.objects.filter(number=number).exists():
-        return False
-    services.mint(number, actor=actor)
-    return True
+class Badges(Importer):
+    kind = label = Badge.kind
+    line = BadgeLine()
+
+    def find(self, fields: dict[str, Any]) -> Badge | None:
+        return Badge.objects.filter(**fields).first()
+
+    def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
+        services.mint(**fields, actor=actor)
 
 
-importing.register(Importer(Badge.kind, "badge", BadgeLine(), store_badge))
+importing.register(Badges())

@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.template.defaultfilters import pluralize
 
 from tokens.core import importing
@@ -25,22 +25,43 @@ class Command(RegistryCommand):
     example = "import_records records.jsonl --dry-run"
 
     def arguments(self, parser: CommandParser) -> None:
-        """Add the file."""
+        """Add the file, and what to do with it."""
         parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+        parser.add_argument(
+            "--update", action="store_true", help="change what is here already and not as its line says (else: refuse)"
+        )
 
     def run(self, options: dict[str, Any]) -> None:
         """Bring them in. Exit 1 when a line was refused; all others are stored."""
-        is_trial = options["dry_run"]
+        is_trial, imported = options["dry_run"], Imported()
         actor = replace(self.actor, label=f"{self.actor.id} (manage.py import_records)")
         path = Path("/dev/stdin" if options["file"] == "-" else options["file"])
-        with path.open("rb") as file, self.bar("Importing", total=lambda: None) as advance:
-            imported = importing.bring_in(lines(file), actor=actor, is_trial=is_trial, progress=advance)
-        for number, reason in imported.refused.items():
-            self.stderr.write(f"line {number}: {reason}")
-        self.report(sentence(imported, is_trial=is_trial), document(imported, is_trial=is_trial))
+        try:
+            with path.open("rb") as file, self.bar("Importing", total=lambda: None) as advance:
+                importing.bring_in(
+                    lines(file),
+                    imported,
+                    actor=actor,
+                    is_trial=is_trial,
+                    is_update=options["update"],
+                    progress=advance,
+                )
+        except KeyboardInterrupt:
+            sys.exit(130)
+        finally:
+            if imported.lines:
+                self._tell(imported, is_trial=is_trial)
+        if not imported.lines:
+            raise CommandError("There is nothing to import.")
         if imported.refused:
             sys.exit(1)
+
+    def _tell(self, imported: Imported, *, is_trial: bool) -> None:
+        for one in imported.refused:
+            who = f", {one.kind} {one.name!r}" if one.name else f", {one.kind}" if one.kind else ""
+            self.stderr.write(f"line {one.line}{who}: {one.reason}")
+        self.report(sentence(imported, is_trial=is_trial), document(imported, is_trial=is_trial))
 
 
 def lines(file: IO[bytes]) -> Iterator[bytes]:
@@ -54,10 +75,11 @@ def lines(file: IO[bytes]) -> Iterator[bytes]:
 def sentence(imported: Imported, *, is_trial: bool) -> str:
     """What became of the lines, for people."""
     new = [f"{number} {importer.label}{pluralize(number)}" for importer, number in imported.new.items()]
+    changed = f"changed {imported.changed}, " if imported.changed else ""
     refused = len(imported.refused)
     return (
-        f"{'Would import' if is_trial else 'Imported'} {', '.join(new) or 'nothing'}; "
-        f"{imported.present} {pluralize(imported.present, 'was,were')} there already, "
+        f"{'Would have imported' if is_trial else 'Imported'} {', '.join(new) or 'nothing'}; {changed}"
+        f"{imported.present} {pluralize(imported.present, 'was,were')} here already, "
         f"{refused} {pluralize(refused, 'was,were')} refused."
     )
 
@@ -67,6 +89,7 @@ def document(imported: Imported, *, is_trial: bool) -> dict[str, Any]:
     return {
         "dry_run": is_trial,
         "imported": {importer.kind: number for importer, number in imported.new.items()},
+        "changed": imported.changed,
         "present": imported.present,
-        "refused": [{"line": number, "reason": reason} for number, reason in imported.refused.items()],
+        "refused": [asdict(refusal) for refusal in imported.refused],
     }
