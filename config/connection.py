@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn
 
 from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # No head is waited for that has become larger than this. Too large a body is refused by the application.
 MAX_HEAD_BYTES = 64 * 1024
+# Of a request that is waited for there is never more than this to be seen.
+MAX_BYTES = MAX_HEAD_BYTES + MAX_CHUNKED_BYTES
 FIRST_LOOK_BYTES = 4096
 # How much of an answer is kept for a client, besides what the kernel keeps: more than the largest static file.
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
@@ -108,6 +111,8 @@ class Connection(TConn):
         self.worker = worker
         # What the kernel wakes us for, and whether the head, or anything at all, has arrived.
         self.mark, self.has_head, self.has_begun = 1, False, False
+        # Whether there is more of it than a head may have, and no end.
+        self.is_too_long = False
         self.walk, self.is_invited = Walk(), False
         # Whether the request that has arrived is one of those that wait for nothing.
         self.is_brief = False
@@ -127,23 +132,26 @@ class Connection(TConn):
     def missing(self) -> int:
         """How many bytes are missing; none if the client has hung up or there is nothing to be known of it."""
         self.is_brief = False
-        held = self.parser.unreader.buf.getvalue() if self.parser is not None else b""
         try:
             seen = self._look(FIRST_LOOK_BYTES)
             if len(seen) == FIRST_LOOK_BYTES:
-                seen = self._look(MAX_HEAD_BYTES + MAX_CHUNKED_BYTES)
+                seen = self._look(MAX_BYTES)
+            if len(seen) < self.mark:
+                # The client has hung up, or the kernel has no room for more of what comes in many small pieces.
+                if not self._take():
+                    return 0
+                seen = b""
         except BlockingIOError:
             seen = b""
         except OSError:
             return 0
-        else:
-            if len(seen) < self.mark:
-                return 0
+        held = self.parser.unreader.buf.getvalue() if self.parser is not None else b""
         data = held + seen if held else seen
         number = missing(data, self.walk)
         self.mark = len(seen) + number
         if number:
             self.has_begun, self.has_head = bool(data), b"\r\n\r\n" in data
+            self.is_too_long = not self.has_head and len(data) >= MAX_HEAD_BYTES
             if self.has_head and not self.is_invited:
                 self._invite(data)
         else:
@@ -167,6 +175,14 @@ class Connection(TConn):
         if EXPECTS_CONTINUE.match(data):
             with suppress(OSError):
                 self.sock.send(CONTINUE, socket.MSG_DONTWAIT)
+
+    def _take(self) -> bool:
+        """Take from the kernel what has arrived. Returns whether anything has; nothing follows if not."""
+        taken = self.sock.recv(MAX_BYTES, socket.MSG_DONTWAIT)
+        if self.parser is None:
+            self.parser: Any = get_parser(self.cfg, self.sock, self.client)
+        self.parser.unreader.unread(self.parser.unreader.take_buffered() + taken)
+        return bool(taken)
 
     def _look(self, size: int) -> bytes:
         return bytes(self.sock.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT))

@@ -23,12 +23,12 @@ from typing import Any
 
 from django.conf import settings
 from gunicorn import util
-from gunicorn.http.errors import ConfigurationProblem
+from gunicorn.http.errors import ConfigurationProblem, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from config import balance
 from config.arriving import Walk
-from config.connection import FIRST_LOOK_BYTES, MAX_HEAD_BYTES, Client, Connection
+from config.connection import FIRST_LOOK_BYTES, Client, Connection
 
 # How long a request may take to arrive, from its first byte to its last.
 ARRIVAL_SECONDS = 20
@@ -52,9 +52,8 @@ DRAIN_SECONDS = 0.1
 TURN_SECONDS = 0.05
 PAUSE_SECONDS = 10
 
-# A thread finds in the kernel what it is given; with this (struct timeval) it waits for nothing else.
-NO_WAIT = struct.pack("ll", 0, 1000)
 RECEIVE_PATIENCE = socket.SOL_SOCKET, socket.SO_RCVTIMEO
+TIMEVAL_BYTES = struct.calcsize("ll")
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -113,12 +112,16 @@ class Worker(ThreadWorker):
         self._left_until = 0.0
         self._tell()
         is_watched = not self.cfg.is_ssl and client.family != socket.AF_UNIX
-        # A Unix socket does not have from its listener how long a thread waits for it.
-        patience = NO_WAIT if is_watched else listener.getsockopt(*RECEIVE_PATIENCE, len(NO_WAIT))
-        client.setsockopt(*RECEIVE_PATIENCE, patience)
-        if self.cfg.is_ssl:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        if is_watched:
+            # A thread finds in the kernel what it is given, and waits for nothing else.
+            client.setblocking(False)
         else:
+            # A Unix socket does not have from its listener how long a thread waits for it.
+            patience = listener.getsockopt(*RECEIVE_PATIENCE, TIMEVAL_BYTES)
+            client.setsockopt(*RECEIVE_PATIENCE, patience)
+            if self.cfg.is_ssl:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+        if not self.cfg.is_ssl:
             client = Client(client)
         conn = Connection(self, self.cfg, client, address, listener.getsockname())
         conn.is_watched = is_watched
@@ -148,7 +151,7 @@ class Worker(ThreadWorker):
     def enqueue_req(self, conn: Connection) -> None:
         """Serve the next request of `conn`, once it is there."""
         number = conn.missing() if conn.is_watched else 0
-        if number and not conn.has_head and conn.mark > MAX_HEAD_BYTES:
+        if number and conn.is_too_long:
             self._refuse(conn, TOO_LARGE)
         elif number:
             conn.wake_at(conn.mark)
@@ -248,7 +251,8 @@ class Worker(ThreadWorker):
         deadline, most = time.monotonic() + DRAIN_SECONDS, settings.MAX_BODY_BYTES + 1
         try:
             return keepalive and bool(conn.parser.finish_body(deadline=deadline, max_bytes=most))
-        except BlockingIOError:
+        except (BlockingIOError, ParseException):
+            # What was left of the body did not arrive, or makes no sense. The request has its answer.
             return False
 
     def _serve(self, conn: Connection) -> None:

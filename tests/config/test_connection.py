@@ -7,9 +7,10 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
 
 from config import connection
-from config.connection import MAX_BRIEF_BYTES, MAX_UNSENT_BYTES, Client, Connection, brief_below
+from config.connection import MAX_BRIEF_BYTES, MAX_HEAD_BYTES, MAX_UNSENT_BYTES, Client, Connection, brief_below
 from config.worker import MAX_UNTAKEN_BYTES
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -123,6 +124,45 @@ def test_knows_the_requests_that_wait_for_nothing(pair, data, is_brief):
     theirs.send(data)
     conn.missing()
     assert conn.is_brief is is_brief
+
+
+def test_waits_on_when_the_kernel_tells_of_less_than_it_was_asked_to_wait_for(pair):
+    """It has no room for many small pieces, and is relieved of what there is."""
+    client, theirs = pair
+    conn, whole = (
+        Connection(None, Config(), client, ("127.0.0.1", 1), ""),
+        REFRESH[:-2] + b"Content-Length: 9\r\n\r\n{}",
+    )
+    for begin in range(0, len(whole), 10):
+        theirs.send(whole[begin : begin + 10])
+        conn.missing()
+        conn.mark += 5
+        assert conn.missing() > 0
+    assert conn.missing() == 7
+    theirs.send(b"1234567")
+    assert conn.missing() == 0
+    assert next(conn.parser).body.read() == b"{}1234567"
+
+
+def test_takes_no_longer_head_than_any_for_one_that_comes_in_small_pieces(pair):
+    client, theirs = pair
+    conn = Connection(None, Config(), client, ("127.0.0.1", 1), "")
+    for number in range(MAX_HEAD_BYTES // 1024):
+        assert not conn.is_too_long, number
+        theirs.send(b"x" * 1024)
+        conn.missing()
+        conn.mark += 5
+    assert conn.is_too_long
+
+
+def test_waits_for_nothing_of_who_has_hung_up(pair):
+    client, theirs = pair
+    conn = Connection(None, Config(), client, ("127.0.0.1", 1), "")
+    theirs.send(REFRESH[:-2])
+    assert conn.missing() > 0
+    theirs.shutdown(socket.SHUT_WR)
+    assert conn.missing() > 0  # what there is, is taken
+    assert conn.missing() == 0
 
 
 def test_knows_them_below_a_prefix():

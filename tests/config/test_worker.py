@@ -1,6 +1,7 @@
 """What is missing of a request; what comes of it on the wire is in `tests/faults/test_load.py`."""
 
 import math
+import os
 import socket
 import time
 from contextlib import ExitStack, closing
@@ -147,6 +148,21 @@ def test_serves_one_thing_at_a_time_where_it_accepts(accepting):
 def test_serves_nothing_where_it_accepts_before_it_knows_what_was_revoked(accepting, monkeypatch):
     monkeypatch.setattr(snapshot, "age", lambda: None)
     assert not accepting._may_serve_here()
+
+
+@pytest.mark.parametrize(("family", "waits"), [(socket.AF_INET, False), (socket.AF_UNIX, True)])
+def test_has_a_thread_wait_for_nothing_but_a_proxy_at_a_unix_socket(unstarted, monkeypatch, tmp_path, family, waits):
+    served = []
+    monkeypatch.setattr(unstarted, "_serve", served.append)
+    with closing(socket.socket(family)) as listener, closing(socket.socket(family)) as client:
+        listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "socket"))
+        listener.listen()
+        client.connect(listener.getsockname())
+        client.send(GET)
+        assert unstarted.accept(listener)
+        (conn,) = served
+        assert os.get_blocking(conn.sock.fileno()) is waits
+        conn.close()
 
 
 def test_hangs_up_on_the_oldest_of_too_many_who_linger(unstarted):

@@ -114,6 +114,20 @@ def test_answers_who_sends_a_byte_at_a_time(made, process):
         assert b"edi-token" in rest_of(client)
 
 
+def test_answers_who_sends_in_more_pieces_than_the_kernel_has_room_for(made, process):
+    body = f'{{"key": "{made.api_key}"}}'.ljust(20_000).encode()
+    head = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with closing(socket.socket()) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+        client.settimeout(20)
+        client.connect(("127.0.0.1", made.port))
+        client.sendall(head)
+        for byte in body:
+            client.sendall(bytes([byte]))
+        assert b"edi-token" in rest_of(client)
+
+
 def test_asks_once_for_the_body_of_who_waits_to_be_asked(made, process):
     """More of them than there are threads, of whom most do not go on (RFC 9110, section 10.1.1)."""
     body = f'{{"key": "{made.api_key}"}}'.encode()

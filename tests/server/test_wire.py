@@ -89,6 +89,13 @@ def test_says_that_it_hangs_up_on_a_body_that_it_does_not_read(server, method, p
         connection.close()
 
 
+@pytest.mark.parametrize("rest", [b"nonsense\r\n", b"0\r\nContent-Length: 5\r\n\r\n"], ids=["chunk", "trailer"])
+def test_answers_once_whatever_follows_in_a_body_that_is_too_large(server, rest):
+    head = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answers = raw(server, head + b"10001\r\n" + b"x" * (LIMIT + 1) + b"\r\n" + rest)
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"413"]
+
+
 def test_reads_the_next_request_behind_an_unread_body(server):
     body = b"GET /_/token HTTP/1.1\r\nHost: smuggled\r\n\r\n"
     head = f"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
