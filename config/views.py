@@ -62,7 +62,11 @@ def may_see_metrics(request: HttpRequest) -> bool:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: a page for people, JSON for programs. It comes through the short chain too, which adds no policy."""
-    if not request.accepts("text/html"):
+    try:
+        is_program = not request.accepts("text/html")
+    except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
+        is_program = True
+    if is_program:
         return JsonResponse({"error": "There is nothing here."}, status=404)
     response = render(request, "404.html", status=404)
     response["Content-Security-Policy"] = POLICY

@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -19,6 +20,11 @@ from django.urls import ResolverMatch, get_resolver
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+
+# What a browser says of the body of a form, without a charset.
+FORM = re.compile(
+    r"application/x-www-form-urlencoded|multipart/form-data; ?boundary=[A-Za-z0-9'()+_,./:=?-]{1,70}", re.IGNORECASE
+)
 
 _settings_lock = threading.Lock()
 
@@ -76,7 +82,12 @@ class Application:
         if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
             # Django knows no other end of a body than its length.
             read_body(environ)
-        handler = self.site if is_site_path(environ.get("PATH_INFO", "")) else self.api
+        handler: WSGIHandler = self.api
+        if is_site_path(environ.get("PATH_INFO", "")):
+            handler = self.site
+            # No page wants another, or a charset. Django fails at some before there is anything that would answer.
+            form = FORM.match(environ.get("CONTENT_TYPE", ""))
+            environ["CONTENT_TYPE"] = form[0] if form else ""
         response = handler(environ, start_response)
         if environ["REQUEST_METHOD"] == "HEAD":
             response.close()

@@ -17,6 +17,10 @@ SITE_ONLY = [
     "MessageMiddleware",
     "AxesMiddleware",
 ]
+IN_PARTS = (
+    b'------WebKitFormBoundaryAbC1\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n%s\r\n'
+    b"------WebKitFormBoundaryAbC1--\r\n"
+)
 FIRST_REQUESTS = """
 import sys
 from tests.core.wsgi import request
@@ -109,6 +113,48 @@ def test_sends_no_body_for_head(path):
 
 def test_asks_no_api_client_for_a_host_that_is_allowed():
     assert request("GET", "/auth/v1/ping", HTTP_HOST="registry.internal").body == b"pong"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/html; charset*=nowhere''x",
+        "text/html; charset*=idna''%ff",
+        "text/html; a*" + "9" * 5000 + "=b",
+        "application/x-www-form-urlencoded; charset=base64",
+        "multipart/form-data; boundary=b; charset=undefined",
+        "multipart/form-data; boundary=\xff",
+    ],
+    ids=lambda content_type: ascii(content_type)[:50],
+)
+@pytest.mark.parametrize("path", ["/", "/admin/login/", "/api/schema/", "/static/x", f"/admin/?{'a&' * 1500}"])
+def test_takes_a_body_that_nobody_can_describe_so_for_no_form(path, content_type):
+    for method in ("GET", "POST"):
+        cookie = f"csrftoken={'a' * 32}"
+        assert request(method, path, b"a=b", CONTENT_TYPE=content_type, HTTP_COOKIE=cookie).status < 500
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"csrfmiddlewaretoken=%s"),
+        ("application/x-www-form-urlencoded; charset=UTF-8", b"csrfmiddlewaretoken=%s"),
+        ("multipart/form-data; boundary=----WebKitFormBoundaryAbC1", IN_PARTS),
+    ],
+    ids=["plain", "with a charset", "in parts"],
+)
+def test_reads_the_forms_that_browsers_send(content_type, body):
+    token = "a" * 32
+    answer = request(
+        "POST", "/admin/login/", body % token.encode(), CONTENT_TYPE=content_type, HTTP_COOKIE=f"csrftoken={token}"
+    )
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/static/nowhere"])
+@pytest.mark.parametrize("accept", ["text/html; a*=nowhere''b", "a/b; c*=idna''%ff"])
+def test_finds_nothing_whatever_is_accepted(path, accept):
+    assert request("GET", path, HTTP_ACCEPT=accept).status == 404
 
 
 def test_refuses_people_a_host_that_is_not_allowed():
