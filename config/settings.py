@@ -184,6 +184,7 @@ CSRF_TRUSTED_ORIGINS = env.alike(
 METRICS_ALLOWED_NETWORKS = env.networks("METRICS_ALLOWED_NETWORKS", "127.0.0.1,::1")
 
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+FILE_UPLOAD_HANDLERS = ["config.uploads.NoFiles"]
 # Per address and minute; 0 counts nothing.
 MAX_FAILURES = env.integer("MAX_FAILURES", 60, low=0, high=1_000_000)
 REVOKE_BY_POSSESSION = env.boolean("REVOKE_BY_POSSESSION", True)
@@ -242,6 +243,8 @@ NOTIFY_WEBHOOK_URL = env.http_url("NOTIFY_WEBHOOK_URL", "") if env.text("NOTIFY_
 NOTIFY_WEBHOOK_SECRET = env.text("NOTIFY_WEBHOOK_SECRET")
 
 LOG_FORMAT = env.log_format("LOG_FORMAT")
+# Whatever else Django calls suspicious has its traceback in the log.
+CLIENT_FAULTS = "DisallowedHost", "DisallowedRedirect", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -255,7 +258,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR", "filters": ["is_fault"]},
-        "django.security.DisallowedHost": {"filters": ["tracebackless"]},
+        **{f"django.security.{name}": {"filters": ["tracebackless"]} for name in CLIENT_FAULTS},
         "psycopg.pool": {"level": "ERROR"},
         "django.server": {"handlers": [], "propagate": True},
     },

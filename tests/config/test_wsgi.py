@@ -1,5 +1,7 @@
 """The WSGI application: which chain of middleware a path passes through."""
 
+import io
+
 import pytest
 
 from config.wsgi import application, is_site_path
@@ -149,6 +151,20 @@ def test_reads_the_forms_that_browsers_send(content_type, body):
         "POST", "/admin/login/", body % token.encode(), CONTENT_TYPE=content_type, HTTP_COOKIE=f"csrftoken={token}"
     )
     assert answer.status == 200
+
+
+class Unread(io.RawIOBase):
+    """A body that nobody may read."""
+
+    def read(self, size=-1):
+        raise AssertionError("It was read.")
+
+
+def test_reads_no_form_that_is_too_large(caplog):
+    description = {"CONTENT_TYPE": "multipart/form-data; boundary=b", "HTTP_COOKIE": f"csrftoken={'a' * 32}"}
+    answer = request("POST", "/admin/login/", Unread(), CONTENT_LENGTH="65537", **description)
+    assert answer.status == 400
+    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [("The form is too large.", None)]
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/static/nowhere"])
