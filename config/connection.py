@@ -12,6 +12,8 @@ from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn
 
 from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
+from tokens.core.addresses import address_of
+from tokens.core.throttling import counted_as
 
 if TYPE_CHECKING:
     from config.worker import Worker
@@ -109,6 +111,8 @@ class Connection(TConn):
     def __init__(self, worker: "Worker", *args: Any) -> None:
         super().__init__(*args)
         self.worker = worker
+        # What counts as one client; of those at a Unix socket nothing is known.
+        self.place = counted_as(address_of(self.client[0]) or "") if isinstance(self.client, tuple) else ""
         # What the kernel wakes us for, and whether the head, or anything at all, has arrived.
         self.mark, self.has_head, self.has_begun = 1, False, False
         # Whether there is more of it than a head may have, and no end.

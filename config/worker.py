@@ -290,8 +290,8 @@ class Worker(ThreadWorker):
         """While too many wait, let go of one at the address that has most of them: who has been sending for longest."""
         while len(self._arriving) + len(self._departing) > MAX_WAITING:
             waiting = [*self._arriving, *self._departing]
-            ((most, _),) = Counter(conn.client[:1] for conn in waiting).most_common(1)
-            conn = next(conn for conn in waiting if conn.client[:1] == most)
+            ((most, _),) = Counter(conn.place for conn in waiting).most_common(1)
+            conn = next(conn for conn in waiting if conn.place == most)
             if conn in self._departing:
                 self._cut_off(conn)
             else:

@@ -3,7 +3,7 @@
 import io
 import socket
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import ExitStack, closing
 from types import SimpleNamespace
 
 import pytest
@@ -210,6 +210,20 @@ def test_lets_go_of_who_has_sent_longest_at_the_address_with_most_when_too_many_
     unstarted._on_more(conns[0], conns[0].sock)  # what the kernel told of it a moment before
     for one in [*conns, *clients]:
         one.close()
+
+
+def test_takes_many_addresses_of_one_network_for_one_client_when_too_many_wait(unstarted, monkeypatch):
+    """Those of an IPv6 /64, which one client commands."""
+    monkeypatch.setattr("config.worker.MAX_WAITING", 3)
+    with ExitStack() as stack:
+        conns = []
+        for address in ("192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db8::3%eth0", "2001:db8::4"):
+            ours, theirs = socket.socketpair()
+            stack.enter_context(closing(theirs)).send(b"GET / HT")
+            conns.append(Connection(unstarted, SimpleNamespace(), Client(ours), (address, 1, 0, 0), ""))
+            stack.enter_context(closing(conns[-1]))
+            unstarted.enqueue_req(conns[-1])
+        assert list(unstarted._arriving) == [conns[0], *conns[3:]]
 
 
 def is_closed(theirs):

@@ -27,7 +27,7 @@ _counts_without_cache: dict[str, int] = {}
 
 def check(scope: str, address: str | None) -> None:
     """Raise `TooManyFailures` while `address` is over the limit of `scope`, as far as this process knows."""
-    address = _counted_as(address or "")
+    address = counted_as(address or "")
     until = _blocked.get((scope, address))
     if until is None:
         return
@@ -45,7 +45,7 @@ def count(scope: str, address: str | None, *, limit: int) -> None:
     """
     if not limit or address is None:
         return
-    address, now = _counted_as(address), time.time()
+    address, now = counted_as(address), time.time()
     window = int(now // WINDOW_SECONDS)
     if _incremented(f"throttle:{scope}:{address}:{window}") > limit:
         with _lock:
@@ -56,7 +56,7 @@ def count(scope: str, address: str | None, *, limit: int) -> None:
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
-def _counted_as(address: str) -> str:
+def counted_as(address: str) -> str:
     """An IPv6 address stands for its /64, which is what one client commands."""
     if ":" not in address:
         return address
