@@ -60,6 +60,11 @@ def may_see_metrics(request: HttpRequest) -> bool:
     return is_within(address, settings.METRICS_ALLOWED_NETWORKS)
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400. Unlike Django's own answer it looks for no CSRF token in a body that may be as bad."""
+    return JsonResponse({"error": "The request is not acceptable."}, status=400)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: a page for people, JSON for programs. It comes through the short chain too, which adds no policy."""
     try:

@@ -23,6 +23,10 @@ IN_PARTS = (
     b'------WebKitFormBoundaryAbC1\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n%s\r\n'
     b"------WebKitFormBoundaryAbC1--\r\n"
 )
+NO_BASE64 = (
+    b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n'
+    b"Content-Transfer-Encoding: base64\r\n\r\n!\r\n--b--\r\n"
+)
 FIRST_REQUESTS = """
 import sys
 from tests.core.wsgi import request
@@ -165,6 +169,16 @@ def test_reads_no_form_that_is_too_large(caplog):
     answer = request("POST", "/admin/login/", Unread(), CONTENT_LENGTH="65537", **description)
     assert answer.status == 400
     assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [("The form is too large.", None)]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("multipart/form-data; boundary=b", NO_BASE64), ("application/x-www-form-urlencoded", b"a" * 65537)],
+    ids=["makes no sense", "too large"],
+)
+def test_refuses_a_body_at_a_host_that_is_not_allowed(content_type, body):
+    description = {"CONTENT_TYPE": content_type, "HTTP_COOKIE": f"csrftoken={'a' * 32}"}
+    assert request("POST", "/admin/login/", body, HTTP_HOST="evil.example", **description).status == 400
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/static/nowhere"])
