@@ -11,7 +11,7 @@ from tokens.management.commands import serve
 def started(monkeypatch):
     """The command lines that this process would have become."""
     lines = []
-    monkeypatch.setattr("os.execv", lambda path, line: lines.append(line))
+    monkeypatch.setattr("os.execve", lambda path, line, environment: lines.append(line))
     monkeypatch.setattr("os.chdir", lambda path: None)
     return lines
 

@@ -1,10 +1,12 @@
 """What outlives the server."""
 
+import signal
 from dataclasses import replace
 
+import psutil
 import pytest
 
-from tests.server.registry import free_port
+from tests.server.registry import PATIENCE_SECONDS, START_SECONDS, free_port, until
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +39,26 @@ def test_says_where_it_serves(idle, twice):
 
 def test_ends_without_an_error(idle, twice):
     assert "Traceback" not in idle.log
+
+
+def test_hands_over_to_a_new_server(idle):
+    """USR2, then QUIT, as gunicorn has them: another server listens where the first does, which then ends."""
+    other = replace(idle, port=free_port())
+    with other.serving():
+        first = psutil.Process(other.pid)
+        first.send_signal(signal.SIGUSR2)
+        until(lambda: any(is_ready(one) for one in first.children()), seconds=START_SECONDS)
+        second = next(one for one in first.children() if is_ready(one))
+        first.send_signal(signal.SIGQUIT)
+        try:
+            first.wait(PATIENCE_SECONDS)
+            assert other.call("GET", "/_/token", Authorization=f"Bearer {other.bearer}").status == 200
+        finally:
+            second.terminate()
+            psutil.wait_procs([second], timeout=PATIENCE_SECONDS)
+    assert "Traceback" not in other.log
+
+
+def is_ready(process):
+    """Whether `process` is no worker, but a server that has workers."""
+    return "__main__.py" in " ".join(process.cmdline()) and bool(process.children())

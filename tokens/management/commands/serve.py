@@ -52,11 +52,14 @@ class Command(ExampleCommand):
             raise Usage("--bind must be HOST:PORT, for example 0.0.0.0:7000, or unix:PATH.")
         if not 1 <= options["workers"] <= 256:
             raise Usage("--workers must be a whole number from 1 to 256.")
-        arguments = of_gunicorn if options["server"] == "gunicorn" else of_granian
+        is_gunicorn = options["server"] == "gunicorn"
+        arguments = of_gunicorn if is_gunicorn else of_granian
         command = [sys.executable, "-m", *arguments(options["bind"], str(options["workers"]))]
+        # gunicorn begins anew (USR2) as the file that it is, whose folder has modules of the names of others.
+        environment = os.environ | ({"PYTHONSAFEPATH": "1"} if is_gunicorn else {})
         sys.stdout.flush()
         os.chdir(settings.BASE_DIR)
-        os.execv(sys.executable, command)  # noqa: S606 — our own interpreter, no shell
+        os.execve(sys.executable, command, environment)  # noqa: S606 — our own interpreter, no shell
 
 
 def of_gunicorn(bind: str, workers: str) -> list[str]:
