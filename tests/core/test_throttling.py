@@ -233,6 +233,22 @@ def test_mints_so_often_for_a_listener_and_no_more(api):
 
 
 @pytest.mark.usefixtures("listeners")
+def test_answers_head_as_it_would_answer_a_listener_who_came_too_often(api):
+    for _ in range(LIMIT + 1):
+        api.call("GET", "/token")
+    assert api.call("HEAD", "/token").status_code == 429
+    assert at(AWAY).call("HEAD", "/token").status_code == 200
+
+
+@pytest.mark.usefixtures("listeners")
+@pytest.mark.parametrize("limit", [1, 5])
+def test_mints_as_often_for_a_listener_as_the_operator_allows_whatever_may_fail(api, settings, limit):
+    settings.MAX_UNAUTHENTICATED = limit
+    statuses = [api.call("GET", "/token").status_code for _ in range(limit + 1)]
+    assert statuses == [200] * limit + [429]
+
+
+@pytest.mark.usefixtures("listeners")
 def test_mints_for_a_publisher_where_listeners_were_too_many(api):
     for _ in range(LIMIT + 1):
         last = api.call("GET", "/token")
