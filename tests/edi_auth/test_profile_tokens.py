@@ -273,6 +273,12 @@ def test_refuses_a_cookie_that_is_no_token_of_today(api, profile, administrator,
 
 
 @by_administrator
+def test_takes_the_token_from_no_place_that_logs_keep(api, profile, administrator, method):
+    response = api.call(method, f"/auth/v1/token/{profile.edi_id}?edi-token={token_of()}")
+    assert is_refused(response, 401, method)
+
+
+@by_administrator
 def test_takes_the_service_key_for_no_administrator(api, profile, method):
     response = api.call(method, f"/auth/v1/token/{profile.edi_id}", {"key": SERVICE_KEY})
     assert is_refused(response, 401, method)
@@ -293,7 +299,7 @@ def test_may_end_its_own_tokens(api, administrator, clock):
 def test_answers_to_no_other_method(api, profile, method):
     response = api.call(method, f"/auth/v1/token/{profile.edi_id}")
     assert response.status_code == 405
-    assert response.json().keys() == {"msg", "method"}
+    assert response.json() == {"msg": f'Method "{method}" not allowed.', "method": "unknown"}
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])

@@ -161,6 +161,7 @@ def test_records_who_made_it(api, bearer):
     created(api, bearer, write=False)
     event = AuditEvent.objects.get(action="tokens:named_token:mint")
     assert (event.object_label, event.actor_kind, event.actor_label) == ("example", "named_token", "bearer")
+    assert event.actor_id == str(NamedToken.objects.get(name="bearer").pk)
     assert (event.channel, event.address) == ("api", "127.0.0.1")
     assert event.before == {}
     assert event.after["can_write"] is False
