@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -161,6 +162,12 @@ def test_warns_of_the_first_password_until_it_is_changed(admin, operator):
     operator.save()
     admin.force_login(operator)
     assert warned not in overview(admin).context["warnings"]
+
+
+def test_warns_of_no_first_password_of_whoever_was_switched_off(admin):
+    joe = User.objects.create_user("joe", password="x", is_staff=True, is_active=False)
+    OperatorPolicy.objects.create(user=joe, first_password=digest(joe.password))
+    assert not any("joe" in sentence for sentence in overview(admin).context["warnings"])
 
 
 PURGE = "No performance tokens were purged for a week"

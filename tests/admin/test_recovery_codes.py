@@ -112,8 +112,7 @@ def test_do_not_take_the_place_of_the_six_digits_in_their_field(codes):
     assert browser.get(INDEX).status_code == 302
 
 
-def test_wait_longer_after_every_mistake(admin, settings):
-    settings.OTP_TOTP_THROTTLE_FACTOR = 1
+def test_wait_longer_after_every_mistake(admin):
     code = codes_on(switch_on(admin)[1])[0]
     browser, begin = signed_in_by_password(), timezone.now()
     with time_machine.travel(begin, tick=False):
@@ -121,8 +120,23 @@ def test_wait_longer_after_every_mistake(admin, settings):
             use(browser, "abcd-efgh-ijkl-mnop")
         assert RecoveryCodes.objects.get().throttling_failure_count == 1
         assert use(browser, code).status_code == 200
-    with time_machine.travel(begin + timedelta(seconds=2), tick=False):
+    with time_machine.travel(begin + timedelta(seconds=1), tick=False):
         assert use(browser, code)["Location"] == INDEX
+
+
+def test_wait_no_longer_for_a_mistake_before_a_code_that_was_right(admin):
+    codes, begin = codes_on(switch_on(admin)[1]), timezone.now()
+    locations = []
+    for seconds, code in enumerate(["abcd-efgh-ijkl-mnop", codes[0], "abcd-efgh-ijkl-mnop", codes[1]]):
+        with time_machine.travel(begin + timedelta(seconds=seconds), tick=False):
+            locations.append(use(signed_in_by_password(), code).headers.get("Location"))
+    assert locations == [None, INDEX, None, INDEX]
+
+
+def test_let_a_comparison_in_constant_time_have_the_last_word(codes, monkeypatch):
+    browser = signed_in_by_password()
+    monkeypatch.setattr("tokens.models.is_same", lambda first, second: False)
+    assert use(browser, codes[0]).status_code == 200
 
 
 def test_slow_nobody_down_who_has_the_phone(admin, settings):

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -62,7 +63,10 @@ def test_is_switched_on_by_the_code_that_the_phone_shows(admin):
     assert response.status_code == 200
     assert device.confirmed
     assert admin.get(INDEX).status_code == 200
-    assert AuditEvent.objects.get().action == "tokens:operator:switch_on_second_factor"
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor_label) == ("tokens:operator:switch_on_second_factor", "jane")
+    assert event.before == {"has_second_factor": False, "recovery_codes_left": 0}
+    assert event.after == {"has_second_factor": True, "recovery_codes_left": 10}
 
 
 def test_is_set_up_where_an_earlier_version_has_left_two_devices(admin, operator):
@@ -115,6 +119,18 @@ def test_takes_no_code_twice(admin, time_machine):
     assert browser.get(INDEX).status_code == 302
 
 
+def test_takes_no_code_so_soon_after_a_mistake(admin, settings, time_machine):
+    del settings.OTP_TOTP_THROTTLE_FACTOR
+    device, _ = switch_on(admin)
+    TOTPDevice.objects.update(last_t=-1)
+    browser, begin = signed_in_by_password(), timezone.now()
+    locations = []
+    for seconds, code in ((0, "000000"), (0, code_of(device)), (1, code_of(device))):
+        time_machine.move_to(begin + timedelta(seconds=seconds), tick=False)
+        locations.append(browser.post(CODE, {"code": code}).headers.get("Location"))
+    assert locations == [None, None, INDEX]
+
+
 def test_goes_nowhere_else_after_the_code(admin):
     device, _ = switch_on(admin)
     TOTPDevice.objects.update(last_t=-1)
@@ -157,6 +173,20 @@ def test_leaves_whoever_must_have_one_no_other_page(client):
     assert client.get(INDEX).status_code == 200
     client.post(SETUP, {"off": "1"})
     assert TOTPDevice.objects.filter(confirmed=True).exists()
+
+
+def test_records_nothing_where_there_is_none_to_switch_off(admin):
+    admin.post(SETUP, {"off": "1"})
+    assert not AuditEvent.objects.exists()
+
+
+def test_is_demanded_of_nobody_for_what_is_demanded_of_another(admin, operator):
+    OperatorPolicy.objects.create(user=operator, must_have_second_factor=False)
+    OperatorPolicy.objects.create(user=User.objects.create_user("joe"), must_have_second_factor=True)
+    assert admin.get(INDEX).status_code == 200
+    switch_on(admin)
+    admin.post(SETUP, {"off": "1"})
+    assert not TOTPDevice.objects.filter(confirmed=True).exists()
 
 
 def test_can_be_demanded_of_everybody(admin, settings):
@@ -207,8 +237,27 @@ def test_records_an_operator_who_is_added_and_what_they_may(admin):
     admin.post(url, {**body, "policy-TOTAL_FORMS": "0", "policy-INITIAL_FORMS": "0"})
     changed, added = AuditEvent.objects.all()[:2]
     assert (added.action, changed.action) == ("tokens:operator:add", "tokens:operator:update")
+    assert (added.after["is_staff"], added.after["is_superuser"]) == (True, False)
     assert (changed.before, changed.after) == ({"roles": []}, {"roles": ["viewers"]})
     assert "staple" not in str(list(AuditEvent.objects.values()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "before", "after"),
+    [
+        ({"is_active": ""}, {"is_active": True}, {"is_active": False}),
+        ({"is_superuser": "on"}, {"is_superuser": False}, {"is_superuser": True}),
+        ({"username": "jo"}, {"username": "joe"}, {"username": "jo"}),
+    ],
+    ids=["switched off", "made a superuser", "renamed"],
+)
+def test_records_what_a_superuser_changes_of_an_operator(admin, fields, before, after):
+    joe = User.objects.create_user("joe", is_staff=True)
+    body = {"username": "joe", "is_active": "on", "policy-TOTAL_FORMS": "0", "policy-INITIAL_FORMS": "0"}
+    admin.post(reverse("admin:tokens_operator_change", args=[joe.pk]), body | fields)
+    event = AuditEvent.objects.get()
+    assert (event.action, event.object_id) == ("tokens:operator:update", str(joe.pk))
+    assert (event.before, event.after) == (before, after)
 
 
 def test_records_a_changed_password(operator):

@@ -33,7 +33,7 @@ def opens(api, value):
 
 
 def test_answers_with_the_row_its_new_value_and_the_end_of_the_old_one(rotate, bearer, settings):
-    NamedTokenFactory(name="example", can_write=False)
+    NamedTokenFactory(name="example", can_write=False, created_at=NOW - timedelta(days=1))
     row = rotate()
     assert (row["name"], row["write"], row["active"], row["state"]) == ("example", False, True, "active")
     assert row["previous_valid_until"] == (SECONDS + 86_400) * 1000
