@@ -106,6 +106,13 @@ def test_are_not_opened_by_what_the_database_holds(codes):
     assert browser.get(INDEX).status_code == 302
 
 
+def test_are_nothing_where_none_were_made(admin, codes):
+    RecoveryCodes.objects.all().delete()
+    browser = signed_in_by_password()
+    assert use(browser, codes[0]).status_code == 200
+    assert browser.get(INDEX).status_code == 302
+
+
 def test_do_not_take_the_place_of_the_six_digits_in_their_field(codes):
     browser = signed_in_by_password()
     browser.post(CODE, {"code": codes[0]})

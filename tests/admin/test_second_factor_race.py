@@ -47,6 +47,16 @@ def test_is_switched_on_once(browsers, settings):
         assert AuditEvent.objects.filter(action="tokens:operator:switch_on_second_factor").count() == number
 
 
+def test_takes_a_code_once(admin, browsers, settings):
+    settings.OTP_TOTP_THROTTLE_FACTOR = 0
+    device, _ = switch_on(admin)
+    for _ in range(ROUNDS):
+        TOTPDevice.objects.update(last_t=-1)
+        code = code_of(device)
+        posts = (lambda browser=browser, code=code: browser.post(CODE, {"code": code}) for browser in browsers)
+        assert sorted(statuses(*posts)) == [200, 302]
+
+
 def test_records_each_recovery_code_that_is_used(admin, settings):
     settings.OTP_TOTP_THROTTLE_FACTOR = 0
     codes = switch_on(admin)[1].context["codes"]

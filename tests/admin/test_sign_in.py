@@ -1,5 +1,6 @@
 """Signing in: the second factor, what superusers demand, what is recorded, and what the browser may load."""
 
+import base64
 import hashlib
 import time
 from datetime import timedelta
@@ -17,6 +18,7 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.hashers import Argon2
+from tests.admin.conftest import member
 from tokens import operators
 from tokens.models import AuditEvent, OperatorPolicy
 
@@ -69,6 +71,14 @@ def test_is_switched_on_by_the_code_that_the_phone_shows(admin):
     assert event.after == {"has_second_factor": True, "recovery_codes_left": 10}
 
 
+def test_is_set_up_by_each_with_a_device_of_their_own(admin):
+    admin.get(SETUP)
+    page = member("viewers").get(SETUP).content.decode()
+    for name, is_shown in (("jane", False), ("viewers", True)):
+        device = TOTPDevice.objects.get(user__username=name)
+        assert (base64.b32encode(device.bin_key).decode() in page) == is_shown
+
+
 def test_is_set_up_where_an_earlier_version_has_left_two_devices(admin, operator):
     TOTPDevice.objects.bulk_create(TOTPDevice(user=operator, confirmed=False) for _ in range(2))
     device = TOTPDevice.objects.order_by("pk")[0]
@@ -116,6 +126,16 @@ def test_takes_no_code_twice(admin, time_machine):
     device, _ = switch_on(admin)
     browser = signed_in_by_password()
     browser.post(CODE, {"code": code_of(device)})
+    assert browser.get(INDEX).status_code == 302
+
+
+@pytest.mark.parametrize(("name", "confirmed"), [("joe", True), ("jane", False)], ids=["another's", "not set up"])
+def test_takes_no_code_of_another_phone(admin, name, confirmed):
+    switch_on(admin)
+    User.objects.create_user("joe", is_staff=True)
+    other = TOTPDevice.objects.create(user=User.objects.get(username=name), confirmed=confirmed)
+    browser = signed_in_by_password()
+    assert browser.post(CODE, {"code": code_of(other)}).status_code == 200
     assert browser.get(INDEX).status_code == 302
 
 
