@@ -39,6 +39,7 @@ def codes(admin, settings):
 def test_are_shown_when_the_second_factor_is_switched_on_and_never_again(admin, codes):
     assert len(set(codes)) == 10
     assert all(re.fullmatch(r"[a-z2-7]{4}(-[a-z2-7]{4}){3}", code) for code in codes)
+    assert all(len(set(part)) > 5 for part in zip(*(code.split("-") for code in codes), strict=True))
     page = admin.get(SETUP).content.decode()
     assert "10 recovery codes are left" in page
     assert not [code for code in codes if code in page]
@@ -81,6 +82,20 @@ def test_tell_how_many_are_left(codes):
     use(browser, codes[0])
     assert "9 recovery codes are left" in browser.get(INDEX).content.decode()
     assert "9 recovery codes are left" in browser.get(SETUP).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("is_required", "way"),
+    [(False, "switch the second factor off and on again"), (True, "have another operator reset your second factor")],
+)
+def test_tell_what_to_do_about_a_lost_phone(codes, settings, is_required, way):
+    settings.SECOND_FACTOR_REQUIRED = is_required
+    browser = signed_in_by_password()
+    for code in codes[:8]:
+        use(browser, code)
+    assert f"2 recovery codes are left. If your phone is lost, {way}." in browser.get(INDEX).content.decode()
+    use(browser, codes[8])
+    assert "1 recovery code is left." in browser.get(INDEX).content.decode()
 
 
 def test_are_audited_when_they_are_used(codes):

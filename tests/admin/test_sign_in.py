@@ -56,6 +56,7 @@ def test_shows_a_qr_code_to_whoever_sets_it_up(admin):
     response = admin.get(SETUP)
     assert "<svg" in response.content.decode()
     assert parse_qs(urlsplit(TOTPDevice.objects.get().config_url).query)["issuer"] == ["Token registry"]
+    assert response.context["form"].errors == {}
     assert response["Cache-Control"].startswith("max-age=0")
 
 
@@ -108,6 +109,15 @@ def test_asks_for_the_code_after_the_password(admin):
     assert browser.get(INDEX).status_code == 200
 
 
+def test_opens_nothing_after_the_code_to_a_cookie_of_before(admin):
+    device, _ = switch_on(admin)
+    TOTPDevice.objects.update(last_t=-1)
+    browser, thief = signed_in_by_password(), Client()
+    thief.cookies["sessionid"] = browser.cookies["sessionid"].value
+    assert browser.post(CODE, {"code": code_of(device)})["Location"] == INDEX
+    assert (browser.get(INDEX).status_code, thief.get(INDEX).status_code) == (200, 302)
+
+
 @pytest.mark.parametrize("path", [INDEX, "/admin/tokens/namedtoken/", "/admin/find/"])
 def test_asks_for_the_code_where_the_site_has_a_prefix(admin, path):
     switch_on(admin)
@@ -127,6 +137,23 @@ def test_takes_no_code_twice(admin, time_machine):
     browser = signed_in_by_password()
     browser.post(CODE, {"code": code_of(device)})
     assert browser.get(INDEX).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("body", "complaints"),
+    [
+        (None, (set(), set())),
+        ({"code": "000000"}, ({"code"}, set())),
+        ({"recovery_code": "abcd-efgh-ijkl-mnop"}, (set(), {"recovery_code"})),
+    ],
+    ids=["nothing", "a code", "a recovery code"],
+)
+def test_complains_of_what_is_wrong_and_of_nothing_else(admin, body, complaints):
+    switch_on(admin)
+    browser = signed_in_by_password()
+    response = browser.get(CODE) if body is None else browser.post(CODE, body)
+    assert tuple(set(response.context[name].errors) for name in ("form", "recovery")) == complaints
+    assert response["Cache-Control"].startswith("max-age=0")
 
 
 @pytest.mark.parametrize(("name", "confirmed"), [("joe", True), ("jane", False)], ids=["another's", "not set up"])
@@ -178,7 +205,7 @@ def test_changes_nothing_before_the_code(admin):
 
 def test_can_be_switched_off_again(admin):
     switch_on(admin)
-    admin.post(SETUP, {"off": "1"})
+    assert "The second factor is off." in admin.post(SETUP, {"off": "1"}, follow=True).content.decode()
     assert not TOTPDevice.objects.filter(confirmed=True).exists()
     assert AuditEvent.objects.first().action == "tokens:operator:switch_off_second_factor"
 
@@ -188,7 +215,9 @@ def test_leaves_whoever_must_have_one_no_other_page(client):
     OperatorPolicy.objects.create(user=joe, must_have_second_factor=True)
     client.force_login(joe)
     assert client.get(INDEX)["Location"] == SETUP
-    assert client.get(SETUP).status_code == 200
+    page = client.get(SETUP)
+    assert page.status_code == 200
+    assert "A second factor is demanded of you." in page.content.decode()
     switch_on(client)
     assert client.get(INDEX).status_code == 200
     client.post(SETUP, {"off": "1"})
