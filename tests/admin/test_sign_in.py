@@ -65,6 +65,7 @@ def test_is_switched_on_by_the_code_that_the_phone_shows(admin):
     device.refresh_from_db()
     assert response.status_code == 200
     assert device.confirmed
+    assert "from now on signing in asks for a code" in response.content.decode()
     assert admin.get(INDEX).status_code == 200
     event = AuditEvent.objects.get()
     assert (event.action, event.actor_label) == ("tokens:operator:switch_on_second_factor", "jane")
@@ -78,6 +79,14 @@ def test_is_set_up_by_each_with_a_device_of_their_own(admin):
     for name, is_shown in (("jane", False), ("viewers", True)):
         device = TOTPDevice.objects.get(user__username=name)
         assert (base64.b32encode(device.bin_key).decode() in page) == is_shown
+
+
+def test_is_not_set_up_again_while_it_is_on(admin):
+    switch_on(admin)
+    for response in (admin.get(SETUP), admin.post(SETUP, {"code": "000000"})):
+        assert response.status_code == 200
+        assert "picture" not in response.context
+    assert TOTPDevice.objects.count() == 1
 
 
 def test_is_set_up_where_an_earlier_version_has_left_two_devices(admin, operator):
@@ -309,10 +318,12 @@ def test_records_what_a_superuser_changes_of_an_operator(admin, fields, before, 
     assert (event.before, event.after) == (before, after)
 
 
-def test_records_a_changed_password(operator):
+def test_records_a_changed_password_and_no_attempt_to_change_it(operator):
     browser = signed_in_by_password()
     fresh = "staple battery horse correct"
     body = {"old_password": PASSWORD, "new_password1": fresh, "new_password2": fresh}
+    assert browser.post(reverse("admin:password_change"), body | {"old_password": "a guess"}).status_code == 200
+    assert AuditEvent.objects.get().action == "tokens:operator:sign_in"
     assert browser.post(reverse("admin:password_change"), body).status_code == 302
     assert AuditEvent.objects.first().action == "tokens:operator:change_password"
 
