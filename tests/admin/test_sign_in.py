@@ -212,6 +212,14 @@ def test_changes_nothing_before_the_code(admin):
     assert TOTPDevice.objects.filter(confirmed=True).exists()
 
 
+def test_lets_whoever_has_given_no_code_sign_out(admin):
+    switch_on(admin)
+    browser = signed_in_by_password()
+    assert browser.get(reverse("admin:jsi18n")).status_code == 200
+    assert "Location" not in browser.post(reverse("admin:logout"))
+    assert "_auth_user_id" not in browser.session
+
+
 def test_can_be_switched_off_again(admin):
     switch_on(admin)
     assert "The second factor is off." in admin.post(SETUP, {"off": "1"}, follow=True).content.decode()
