@@ -140,6 +140,23 @@ def test_asks_for_no_code_where_nobody_signs_in(admin, path):
     assert signed_in_by_password().get(path).status_code == 200
 
 
+@pytest.mark.parametrize("template", ["{} {}", " {}{}", "{}{} "])
+def test_takes_a_code_however_it_is_spaced(admin, template):
+    device, _ = switch_on(admin)
+    TOTPDevice.objects.update(last_t=-1)
+    code = code_of(device)
+    assert signed_in_by_password().post(CODE, {"code": template.format(code[:3], code[3:])})["Location"] == INDEX
+
+
+@pytest.mark.parametrize("path", [SETUP, CODE, "/admin/password_change/"])
+@pytest.mark.parametrize("name", [None, "joe"])
+def test_has_no_page_for_whoever_is_no_operator(client, path, name):
+    if name:
+        client.force_login(User.objects.create_user(name))
+    for response in (client.get(path), client.post(path, {"code": "000000"})):
+        assert response.headers.get("Location", "").startswith("/admin/login/")
+
+
 def test_takes_no_code_twice(admin, time_machine):
     time_machine.move_to(timezone.now(), tick=False)  # every half minute there is another code
     device, _ = switch_on(admin)
