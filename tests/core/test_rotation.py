@@ -214,6 +214,26 @@ def test_waits_for_the_youngest_of_several_old_keys(edi, folder):
     assert names(folder) == ["edi.pem"]
 
 
+def test_signs_with_the_next_key_where_the_one_that_signed_is_lost(edi, folder):
+    for step in (edi.publish, edi.sign, edi.publish):
+        step(NOW)
+    following = (folder / "edi.next.pem").read_bytes()
+    (folder / "edi.pem").unlink()
+    force(edi, step="sign", now=NOW + timedelta(hours=1))
+    assert names(folder) == [f"edi.old-{int(NOW.timestamp())}.pem", "edi.pem"]
+    assert (folder / "edi.pem").read_bytes() == following
+
+
+def test_keeps_the_keys_of_before_when_another_takes_the_place_of_theirs(edi, folder):
+    tokens = [sign_edi(folder)]
+    for number in range(2):
+        edi.publish(NOW)
+        edi.sign(NOW + timedelta(hours=number))
+        tokens.append(sign_edi(folder))
+    assert len(names(folder)) == 3
+    assert verifies_edi(folder, *tokens)
+
+
 def test_never_touches_a_key_that_only_looks_like_an_old_one(edi, folder):
     for name in ("edi.old-.pem", "edi.old-x.pem", "edi.2026.pem", "edi.old-1.pem.bak", "edit.old-1.pem"):
         new_edi_key(folder / name)
@@ -327,6 +347,34 @@ def test_leaves_every_other_line_of_the_file_alone(tokens, env_file):
         force(tokens)
         lines = env_file.read_text().splitlines()
         assert [line for line in lines if NAME not in line] == ["# settings", "SECRET_KEY=a b", "", "PORT=7000"]
+        assert env_file.read_text().endswith("\n")
+
+
+def test_writes_the_file_that_a_link_leads_to(env_file, tmp_path):
+    link = tmp_path / "linked.env"
+    link.symlink_to(env_file)
+    force(SecretSigner("tokens", NAME, lambda: link, lambda at: (at, "")))
+    assert link.is_symlink()
+    assert variables(env_file)[f"{NAME}_NEXT"]
+
+
+def test_keeps_nothing_of_a_draft_that_another_run_has_left(tokens, env_file):
+    (env_file.parent / "..env.draft").write_text("X=1\n" * 1000)
+    force(tokens)
+    assert set(variables(env_file)) == {"SECRET_KEY", NAME, f"{NAME}_NEXT", "PORT"}
+
+
+def test_has_all_of_the_file_on_the_disk_before_it_replaces_the_other(tokens, env_file, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    force(tokens)
+    assert sizes == [env_file.stat().st_size]
+
+
+def test_names_the_variable_that_it_cannot_change(tokens, env_file):
+    env_file.write_text(f"{NAME}={OLD}\n{NAME}_FALLBACKS='an-older-secret-in-quotes-of-32-bytes'\n")
+    with pytest.raises(Forbidden, match=f"Write {NAME}_FALLBACKS without quotes"):
+        force(tokens)
 
 
 def test_keeps_the_file_from_everybody_else(tokens, env_file):
