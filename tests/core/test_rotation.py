@@ -491,6 +491,17 @@ def test_retires_a_secret_when_its_tokens_are_gone(tokens):
     assert take(tokens, None, is_forced=False, now=step.due_at).startswith("Forgot the old secrets")
 
 
+@pytest.mark.parametrize("line", ["", f"{NAME}_ROTATED_AT=\n", f"{NAME}_ROTATED_AT=2027-01-04\n"], ids=repr)
+def test_retires_no_secret_of_which_nobody_knows_when_it_last_signed(tokens, env_file, line):
+    env_file.write_text(f"{NAME}=a-new-secret-which-has-32-bytes-or-more\n{NAME}_FALLBACKS={OLD}\n{line}")
+    assert tokens.next_step(NOW).due_at is None
+    with pytest.raises(Forbidden, match=f"retire may be done later. Set {NAME}_ROTATED_AT to the Unix time"):
+        take(tokens, None, is_forced=False, now=NOW)
+    assert variables(env_file)[f"{NAME}_FALLBACKS"] == OLD
+    force(tokens)
+    assert env_file.read_text() == f"{NAME}=a-new-secret-which-has-32-bytes-or-more\n"
+
+
 @pytest.fixture
 def rotated_at(env_file, settings):
     """Publish and sign with a registered signer whose `.env` is that of the test."""

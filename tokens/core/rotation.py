@@ -30,6 +30,7 @@ PUBLISH_FOR = timedelta(minutes=15)
 # How long servers may go on signing with the old secret until they are restarted.
 RESTART_FOR = timedelta(hours=1)
 PLAIN = re.compile(r"[^\s'\"#]*")
+SECOND = re.compile(r"[0-9]{1,10}")
 
 
 class Signer(ABC):
@@ -169,8 +170,11 @@ class SecretSigner(Signer):
         if variables.get(f"{self.setting}_NEXT"):
             return Step("sign", now, "")
         if variables.get(f"{self.setting}_FALLBACKS"):
-            rotated_at = datetime.fromtimestamp(int(variables.get(f"{self.setting}_ROTATED_AT") or 0), tz=UTC)
-            until, remark = self.old_until(rotated_at + RESTART_FOR)
+            rotated_at = f"{self.setting}_ROTATED_AT"
+            if not SECOND.fullmatch(variables.get(rotated_at, "")):
+                return Step("retire", None, f"Set {rotated_at} to the Unix time at which the old secret last signed.")
+            signed_at = datetime.fromtimestamp(int(variables[rotated_at]), tz=UTC)
+            until, remark = self.old_until(signed_at + RESTART_FOR)
             return Step("retire", until, remark)
         return Step("publish", now)
 
