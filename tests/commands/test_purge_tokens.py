@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from io import StringIO
 from types import SimpleNamespace
@@ -57,13 +58,14 @@ def test_deletes_what_expired_long_ago_and_nothing_else(manage):
     assert serials() == kept
 
 
-def test_deletes_in_batches_each_in_its_own_transaction(actor):
+def test_deletes_in_batches_each_in_its_own_transaction_and_rests_between_them(actor, monkeypatch):
     for _ in range(7):
         expired(40)
-    batches = []
+    batches, rests = [], []
+    monkeypatch.setattr(purging, "time", SimpleNamespace(monotonic=time.monotonic, sleep=rests.append))
     with CaptureQueriesContext(connection) as captured:
         services.purge(actor=actor, older_than=timedelta(days=30), batch=3, progress=batches.append)
-    assert batches == [3, 3, 1]
+    assert (batches, len(rests)) == ([3, 3, 1], 2)
     assert len([query for query in captured if query["sql"].startswith("DELETE")]) == 3
 
 

@@ -2,6 +2,7 @@
 
 import io
 import socket
+import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from types import SimpleNamespace
@@ -77,6 +78,27 @@ def test_gives_up_on_a_client_that_takes_nothing_of_too_much(pair, monkeypatch):
     client.sendall(HEAD)
     with pytest.raises(ConnectionResetError, match="does not read"):
         client.sendall(bytes(2 * MAX_UNSENT_BYTES))
+
+
+def test_waits_for_a_client_that_takes_too_much_a_little_later(pair):
+    client, theirs = pair
+    body, taken = bytes(range(256)) * (MAX_UNSENT_BYTES // 64), []
+    theirs.settimeout(5)
+
+    def take():
+        while sum(map(len, taken)) < len(HEAD + body) - MAX_UNSENT_BYTES:
+            taken.append(theirs.recv(65536))
+
+    reader = threading.Timer(0.1, take)
+    reader.start()
+    client.sendall(HEAD)
+    client.sendall(body)
+    reader.join()
+    theirs.setblocking(False)
+    while client.unsent:
+        taken.append(received(theirs))
+        client.push()
+    assert b"".join(taken) + received(theirs) == HEAD + body
 
 
 def test_sends_the_part_of_a_file_that_is_asked_for(pair):

@@ -68,6 +68,9 @@ def test_misses_the_rest_of_a_body(data, number):
     [
         POST.replace(b"5", b"65537"),
         POST.replace(b"5", b"9" * 30),
+        POST.replace(b"5", b"5, 5"),
+        b"\r\n\r\n",
+        b"\r\n\r\n" + GET[:5],
         CHUNKED + b"0\r\n" * (MAX_CHUNKED_BYTES // 3 + 1),
         CHUNKED + b"10001\r\n" + b"x" * 65537,
         CHUNKED + b"1\r\nx\r\n10000\r\n" + b"x" * 65536,
@@ -78,7 +81,19 @@ def test_misses_the_rest_of_a_body(data, number):
         CHUNKED.replace(b"chunked", b"chunked, gzip"),
     ],
     ids=[
-        *("body", "length", "chunks", "chunk", "second chunk", "negative chunk", "empty size", "expectation"),
+        *(
+            "body",
+            "length",
+            "two lengths",
+            "nothing",
+            "nothing and more",
+            "chunks",
+            "chunk",
+            "second chunk",
+            "negative chunk",
+            "empty size",
+            "expectation",
+        ),
         *("identity", "not chunked"),
     ],
 )
