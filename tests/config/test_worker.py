@@ -1,9 +1,11 @@
 """What is missing of a request; what comes of it on the wire is in `tests/faults/test_load.py`."""
 
+import errno
 import math
 import os
 import socket
 import time
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from types import SimpleNamespace
 
@@ -11,7 +13,16 @@ import pytest
 
 from config import arriving, worker
 from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
-from config.worker import MAX_LINGERING, PAUSE_SECONDS, TURN_SECONDS
+from config.connection import Client, Connection
+from config.worker import (
+    ARRIVAL_SECONDS,
+    DEPARTURE_SECONDS,
+    FULL_SECONDS,
+    LINGER_SECONDS,
+    MAX_LINGERING,
+    PAUSE_SECONDS,
+    TURN_SECONDS,
+)
 from edi_auth.revocations import snapshot
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -191,3 +202,192 @@ def test_hangs_up_on_the_oldest_of_too_many_who_linger(unstarted):
         assert len(unstarted.poller.get_map()) == len(unstarted._lingering) == MAX_LINGERING
         # What the kernel told of one of them a moment before.
         unstarted._drain(pairs[0][0])
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time, in seconds, that the worker is told."""
+    made = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
+@pytest.fixture
+def connect(unstarted):
+    """Connect a client that has sent something: the worker's connection, and the client's end, which never waits."""
+    with ExitStack() as stack:
+
+        def run(sent=b"", address="192.0.2.1"):
+            ours, theirs = socket.socketpair()
+            stack.enter_context(closing(theirs))
+            theirs.setblocking(False)
+            theirs.send(sent)
+            conn = Connection(unstarted, SimpleNamespace(), Client(ours), (address, 1), "")
+            stack.callback(conn.close)
+            unstarted.nr_conns += 1
+            return conn, theirs
+
+        yield run
+
+
+@pytest.fixture
+def arriving_at(unstarted, connect):
+    """Connect a client, and wait for the rest of its request."""
+
+    def run(address="192.0.2.1", sent=b"GET / HT"):
+        conn, theirs = connect(sent, address)
+        unstarted.enqueue_req(conn)
+        return conn, theirs
+
+    return run
+
+
+@pytest.fixture
+def departing_at(unstarted, connect):
+    """Connect a client that has taken nothing of its answer yet; the connection is not to be kept."""
+
+    def run(address="192.0.2.1"):
+        conn, theirs = connect(b"", address)
+        conn.sock.sendall(b"an answer")
+        done = Future()
+        done.set_result(False)
+        unstarted.finish_request(conn, done)
+        return conn, theirs
+
+    return run
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The connections that were given a thread."""
+    made = []
+    monkeypatch.setattr("config.worker.ThreadWorker.enqueue_req", lambda _, conn: made.append(conn))
+    return made
+
+
+def heard(theirs):
+    """What the client was told: nothing once the worker has hung up, None while there is nothing."""
+    try:
+        return theirs.recv(1024)
+    except BlockingIOError:
+        return None
+
+
+def test_lets_go_of_each_when_its_time_is_over(unstarted, clock, connect, arriving_at, departing_at):
+    (arriving_, sender), (departing, reader), (lingering, leaver) = arriving_at(), departing_at(), connect()
+    lingering.close(graceful=True)
+    begun, waiting = clock.now, []
+    for end in (LINGER_SECONDS, ARRIVAL_SECONDS, DEPARTURE_SECONDS):
+        for seconds in (end, end + 0.001):
+            clock.now = begun + seconds
+            unstarted.murder_pending()
+            ours = (lingering.sock in unstarted._lingering, arriving_ in unstarted._arriving)
+            waiting.append((*ours, departing in unstarted._departing))
+    yes, no = True, False
+    assert waiting == [(yes, yes, yes), (no, yes, yes), (no, yes, yes), (no, no, yes), (no, no, yes), (no, no, no)]
+    assert (heard(sender)[:12], heard(leaver), heard(reader)) == (b"HTTP/1.1 408", b"", b"")
+    assert (unstarted.nr_conns, dict(unstarted.poller.get_map())) == (1, {})
+
+
+def test_gives_a_request_no_more_time_because_more_of_it_comes(unstarted, clock, arriving_at):
+    conn, theirs = arriving_at()
+    clock.now += ARRIVAL_SECONDS / 2
+    theirs.send(b"TP/1.1\r\n")
+    unstarted._on_more(conn, conn.sock)
+    clock.now += ARRIVAL_SECONDS / 2 + 0.001
+    unstarted.murder_pending()
+    assert heard(theirs).startswith(b"HTTP/1.1 408 ")
+
+
+def test_serves_a_request_once_it_is_there(unstarted, served, arriving_at):
+    conn, theirs = arriving_at()
+    assert served == []
+    theirs.send(GET[8:])
+    unstarted._on_more(conn, conn.sock)
+    assert (served, unstarted._arriving, dict(unstarted.poller.get_map())) == ([conn], {}, {})
+
+
+def test_has_the_application_say_that_a_body_did_not_arrive(unstarted, clock, served, arriving_at):
+    conn, theirs = arriving_at(sent=POST)
+    clock.now += ARRIVAL_SECONDS + 0.001
+    unstarted.murder_pending()
+    assert (served, heard(theirs), unstarted.nr_conns) == ([conn], None, 1)
+
+
+def test_stops_without_those_who_have_sent_nothing(unstarted, arriving_at):
+    (_, silent), (begun, sender) = arriving_at(sent=b""), arriving_at()
+    unstarted.murder_pending()
+    assert len(unstarted._arriving) == 2
+    unstarted.alive = False
+    unstarted.murder_pending()
+    assert (list(unstarted._arriving), unstarted.nr_conns) == ([begun], 1)
+    assert (heard(silent), heard(sender)) == (b"", None)
+
+
+@pytest.mark.parametrize("waiting", ["arriving_at", "departing_at"])
+def test_lets_go_where_most_wait_and_of_nobody_else(unstarted, arriving_at, monkeypatch, request, waiting):
+    monkeypatch.setattr(worker, "MAX_WAITING", 3)
+    wait_at = request.getfixturevalue(waiting)
+    _, elsewhere = arriving_at("192.0.2.1")
+    crowd = [wait_at("192.0.2.2")[1] for _ in range(3)]
+    assert heard(elsewhere) is None
+    assert (heard(crowd[0]) or b"")[:12] == (b"HTTP/1.1 408" if waiting == "arriving_at" else b"")
+    assert (len(unstarted._arriving) + len(unstarted._departing), unstarted.nr_conns) == (3, 3)
+
+
+def test_is_done_when_the_client_has_taken_the_answer(unstarted, departing_at):
+    conn, theirs = departing_at()
+    unstarted._on_room(conn, conn.sock)
+    assert (heard(theirs), heard(theirs)) == (b"an answer", b"")
+    assert (unstarted._departing, unstarted.nr_conns) == ({}, 0)
+
+
+def test_is_done_when_the_client_has_gone_without_it(unstarted, departing_at):
+    conn, theirs = departing_at()
+    theirs.close()
+    unstarted._on_room(conn, conn.sock)
+    assert (unstarted._departing, unstarted.nr_conns, dict(unstarted.poller.get_map())) == ({}, 0, {})
+
+
+def test_hangs_up_when_the_client_has(unstarted, connect):
+    conn, theirs = connect()
+    unstarted.linger(conn.sock)
+    assert heard(theirs) == b""
+    theirs.send(b"more")
+    for _ in range(2):
+        unstarted._drain(conn.sock)
+        assert conn.sock.fileno() != -1
+    theirs.close()
+    unstarted._drain(conn.sock)
+    assert (conn.sock.fileno(), unstarted._lingering, dict(unstarted.poller.get_map())) == (-1, {}, {})
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_accepts_nobody_while_the_system_has_no_room(unstarted, clock, number):
+    def accept():
+        raise OSError(number, "no room")
+
+    unstarted.worker_connections = 10
+    assert not unstarted.accept(SimpleNamespace(accept=accept))
+    assert (unstarted.worker_connections, unstarted.nr_conns) == (0, 0)
+    clock.now += FULL_SECONDS
+    assert unstarted.worker_connections == 10
+
+
+def test_fails_where_it_cannot_accept_at_all(unstarted):
+    def accept():
+        raise OSError(errno.EBADF, "no listener")
+
+    with pytest.raises(OSError, match="no listener"):
+        unstarted.accept(SimpleNamespace(accept=accept))
+
+
+def test_has_places_besides_those_of_clients_that_it_waits_for(unstarted, arriving_at, departing_at):
+    unstarted.worker_connections, unstarted.max_keepalived = 2, 5
+    arriving_at()
+    departing_at()
+    assert (unstarted.worker_connections, unstarted.nr_conns, unstarted.max_keepalived) == (4, 2, 5)
+    unstarted.nr_conns = 3
+    assert unstarted.max_keepalived == 5
+    unstarted.nr_conns = 4
+    assert unstarted.max_keepalived == 0
