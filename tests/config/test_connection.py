@@ -15,6 +15,9 @@ from config.connection import MAX_BRIEF_BYTES, MAX_HEAD_BYTES, MAX_UNSENT_BYTES,
 from config.worker import MAX_UNTAKEN_BYTES
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 REFRESH = b"POST /auth/v1/token/refresh HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -177,14 +180,109 @@ def test_takes_no_longer_head_than_any_for_one_that_comes_in_small_pieces(pair):
     assert conn.is_too_long
 
 
-def test_waits_for_nothing_of_who_has_hung_up(pair):
-    client, theirs = pair
-    conn = Connection(None, Config(), client, ("127.0.0.1", 1), "")
-    theirs.send(REFRESH[:-2])
+@pytest.fixture
+def conn(pair):
+    """A connection of which nothing was read."""
+    return Connection(None, Config(), pair[0], "", "")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        POST.replace(b"5", b"65536") + b"x" * 65536,
+        POST.replace(b"Host: x", b"X: %s" % (b"x" * 5000)) + b"12345",
+        CHUNKED + b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n",
+    ],
+    ids=["body", "head", "chunks"],
+)
+def test_looks_at_all_of_a_request(pair, conn, data):
+    _, theirs = pair
+    theirs.send(data[:-1])
+    assert conn.missing() == 1
+    assert conn.mark == len(data)
+    theirs.send(data[-1:])
+    assert conn.missing() == 0
+
+
+def test_looks_at_what_was_read_with_the_request_before(pair, conn):
+    _, theirs = pair
+    conn.parser = SimpleNamespace(unreader=SimpleNamespace(buf=io.BytesIO(POST)))
+    assert (conn.missing(), conn.mark) == (5, 5)
+    theirs.send(b"1234")
+    conn.mark = 1
+    assert (conn.missing(), conn.mark) == (1, 5)
+    theirs.send(b"5")
+    assert conn.missing() == 0
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:5], POST, CHUNKED + b"5\r\n12"], ids=["nothing", "head", "body", "chunk"])
+def test_waits_for_nothing_of_a_client_that_has_hung_up(pair, conn, sent):
+    _, theirs = pair
+    theirs.send(sent)
     assert conn.missing() > 0
     theirs.shutdown(socket.SHUT_WR)
-    assert conn.missing() > 0  # what there is, is taken
+    if sent:
+        assert conn.missing() > 0  # what there is, is taken
+    assert (conn.missing(), conn.is_brief) == (0, False)
+
+
+def test_waits_for_nothing_of_a_client_that_has_gone(pair, conn):
+    client, theirs = pair
+    client.send(b"what nobody reads")
+    theirs.close()
     assert conn.missing() == 0
+
+
+def test_sends_what_there_is_of_an_answer(pair, conn):
+    client, theirs = pair
+    client.sendall(HEAD)
+    assert conn.unsent == len(HEAD)
+    conn.end_answer()
+    assert (conn.unsent, received(theirs)) == (0, HEAD)
+
+
+def test_leaves_it_to_tls_to_send_an_answer(conn):
+    with closing(socket.socket()) as conn.sock:
+        conn.end_answer()
+        assert conn.unsent == 0
+
+
+def test_takes_a_client_that_hangs_up_after_a_refresh_for_no_other(pair, conn):
+    client, theirs = pair
+    theirs.send(REFRESH)
+    conn.missing()
+    client.recv(1024)
+    theirs.shutdown(socket.SHUT_WR)
+    assert (conn.missing(), conn.is_brief) == (0, False)
+
+
+EXPECTING = POST.replace(b"Host: x", b"Host: x\r\nExpect: 100-continue")
+
+
+def test_asks_once_for_the_body_of_who_waits_to_be_asked(pair, conn):
+    _, theirs = pair
+    head = EXPECTING.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+    theirs.send(head[:-2])
+    conn.missing()
+    assert received(theirs) == b""
+    missing = []
+    for more in (head[-2:], b"5\r\n", b"12345\r\n", b"0\r\n\r\n"):
+        theirs.send(more)
+        missing.append(conn.missing())
+    assert missing == [1, 7, 1, 0]
+    assert received(theirs) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [POST, EXPECTING.replace(b"/1.1", b"/1.0"), EXPECTING.replace(b"5", b"65537"), EXPECTING + b"12345"],
+    ids=["who does not wait", "of an older HTTP", "that is refused", "that is there"],
+)
+def test_asks_for_no_other_body(pair, conn, data):
+    _, theirs = pair
+    theirs.send(data)
+    conn.missing()
+    assert received(theirs) == b""
 
 
 def test_knows_them_below_a_prefix():

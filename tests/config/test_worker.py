@@ -13,7 +13,7 @@ import pytest
 
 from config import arriving, worker
 from config.arriving import MAX_CHUNKED_BYTES, Walk, missing
-from config.connection import Client, Connection
+from config.connection import MAX_HEAD_BYTES, Client, Connection
 from config.worker import (
     ARRIVAL_SECONDS,
     DEPARTURE_SECONDS,
@@ -27,6 +27,7 @@ from edi_auth.revocations import snapshot
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+REFRESH = b"POST /auth/v1/token/refresh HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -305,6 +306,45 @@ def test_serves_a_request_once_it_is_there(unstarted, served, arriving_at):
     theirs.send(GET[8:])
     unstarted._on_more(conn, conn.sock)
     assert (served, unstarted._arriving, dict(unstarted.poller.get_map())) == ([conn], {}, {})
+
+
+def test_asks_the_kernel_for_all_of_a_request_and_for_any_of_the_next(unstarted, served, arriving_at):
+    conn, theirs = arriving_at(sent=POST + b"12")
+    wanted = [conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)]
+    theirs.send(b"345")
+    unstarted._on_more(conn, conn.sock)
+    wanted.append(conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT))
+    assert (wanted, served) == ([len(POST) + 5, 1], [conn])
+
+
+def test_waits_for_the_next_request_on_a_connection_like_for_the_first(unstarted, served, connect):
+    conn, theirs = connect(POST + b"12345")
+    unstarted.enqueue_req(conn)
+    assert (served, len(conn.sock.recv(1024))) == ([conn], len(POST) + 5)
+    theirs.send(GET[:8])
+    unstarted.enqueue_req(conn)
+    assert (served, list(unstarted._arriving)) == ([conn], [conn])
+
+
+def test_refuses_a_head_that_is_too_large_and_no_body_for_it(unstarted, arriving_at):
+    _, sender = arriving_at(sent=GET[:-2] + b"X: %s" % (b"x" * MAX_HEAD_BYTES))
+    assert heard(sender).startswith(b"HTTP/1.1 431 ")
+    _, sender = arriving_at(sent=POST.replace(b"5", b"65536") + b"x" * 65535)
+    assert heard(sender) is None
+    assert (len(unstarted._arriving), unstarted.nr_conns) == (1, 1)
+
+
+@pytest.mark.parametrize("data", [REFRESH, GET], ids=["refresh", "another request"])
+@pytest.mark.parametrize("has_time", [True, False])
+def test_serves_a_refresh_where_it_accepts_if_it_has_time(unstarted, served, connect, monkeypatch, data, has_time):
+    here, finished = [], []
+    monkeypatch.setattr(unstarted, "_may_serve_here", lambda: has_time)
+    monkeypatch.setattr("config.worker.ThreadWorker.handle", lambda _, conn: here.append(conn))
+    monkeypatch.setattr(unstarted, "finish_request", lambda conn, done: finished.append((conn, done.result())))
+    conn, _ = connect(data)
+    unstarted.enqueue_req(conn)
+    is_here = has_time and data == REFRESH
+    assert (here, finished, served) == (([conn], [(conn, None)], []) if is_here else ([], [], [conn]))
 
 
 def test_has_the_application_say_that_a_body_did_not_arrive(unstarted, clock, served, arriving_at):
