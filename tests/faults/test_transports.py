@@ -70,6 +70,17 @@ def test_serves_on_a_unix_socket_and_waits_for_nobody_there(made, tmp_path):
             client.close()
 
 
+def test_answers_on_a_unix_socket_what_comes_in_pieces(made, tmp_path):
+    path = tmp_path / "socket"
+    body = b'{"key": "%s"}' % made.api_key.encode()
+    head = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with made.serving(bind=f"unix:{path}", workers=1), closing(connected(path)) as client:
+        for piece in (head[:9], head[9:], body):
+            client.sendall(piece)
+            time.sleep(0.05)
+        assert b"edi-token" in rest_of(client)
+
+
 def test_tells_clients_of_a_unix_socket_apart_when_its_proxy_is_trusted(made, tmp_path):
     """By what the proxy says of their addresses; and whether they came by HTTPS."""
     path = tmp_path / "socket"
