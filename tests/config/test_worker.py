@@ -389,6 +389,13 @@ def test_is_done_when_the_client_has_gone_without_it(unstarted, departing_at):
     assert (unstarted._departing, unstarted.nr_conns, dict(unstarted.poller.get_map())) == ({}, 0, {})
 
 
+@pytest.mark.parametrize(("is_kept", "is_read"), [(True, True), (True, False), (False, True), (False, False)])
+def test_keeps_a_connection_whose_answer_says_so_if_the_body_was_read(unstarted, connect, is_kept, is_read):
+    conn, _ = connect()
+    conn.parser = SimpleNamespace(finish_body=lambda **limits: is_read)
+    assert unstarted._keepalive_after(conn, is_kept) is (is_kept and is_read)
+
+
 def test_hangs_up_when_the_client_has(unstarted, connect):
     conn, theirs = connect()
     unstarted.linger(conn.sock)
