@@ -4,6 +4,7 @@ import errno
 import re
 import select
 import socket
+import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ FIRST_LOOK_BYTES = 4096
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
 # How long a thread waits for a client that takes nothing of an answer larger than that.
 ROOM_SECONDS = 10
+# How long a thread waits for a client of TLS that neither sends nor takes anything.
+TLS_SECONDS = 10
 
 # One that is not small could have an answer that is not.
 MAX_BRIEF_BYTES = 8 * 1024
@@ -103,6 +106,18 @@ class Client(socket.socket):
         poll.register(self, select.POLLOUT)
         if not poll.poll(ROOM_SECONDS * 1000):
             raise ConnectionResetError(errno.ECONNRESET, "The client does not read.")
+
+
+class TLSClient(ssl.SSLSocket):
+    """The socket of a client of TLS, for which a thread waits. Python would wait on when the kernel's time is over."""
+
+    def settimeout(self, value: float | None) -> None:
+        """Wait for so many seconds, and never for ever."""
+        super().settimeout(TLS_SECONDS if value is None else value)
+
+    def setblocking(self, flag: bool) -> None:
+        """Wait, or do not."""
+        self.settimeout(None if flag else 0.0)
 
 
 class Connection(TConn):

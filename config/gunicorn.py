@@ -5,8 +5,10 @@ import logging
 import os
 import re
 import socket
+import ssl
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 # Chosen by gunicorn's own ways, which are read after this file.
@@ -18,6 +20,7 @@ if IS_GEVENT:
 from django.conf import settings  # noqa: E402 — see above
 
 from config import balance, process  # noqa: E402 — see above
+from config.connection import TLSClient  # noqa: E402 — see above
 
 process.name_metrics_folder()
 
@@ -79,6 +82,14 @@ def pre_request(worker: Any, req: Any) -> None:
     """Bound the wait for a body where gevent waits, which knows nothing of the listener's bound."""
     if IS_GEVENT:
         req.unreader.sock.settimeout(BODY_TIMEOUT_SECONDS)
+
+
+def ssl_context(conf: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """What gunicorn would take, with clients for which nobody waits for ever. gevent has sockets of its own."""
+    context = default_ssl_context_factory()
+    if not IS_GEVENT:
+        context.sslsocket_class = TLSClient
+    return context
 
 
 def pre_fork(server: Any, worker: Any) -> None:

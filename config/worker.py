@@ -119,8 +119,6 @@ class Worker(ThreadWorker):
             # A Unix socket does not have from its listener how long a thread waits for it.
             patience = listener.getsockopt(*RECEIVE_PATIENCE, TIMEVAL_BYTES)
             client.setsockopt(*RECEIVE_PATIENCE, patience)
-            if self.cfg.is_ssl:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         if not self.cfg.is_ssl:
             client = Client(client)
         conn = Connection(self, self.cfg, client, address, listener.getsockname())

@@ -46,6 +46,20 @@ def test_serves_over_tls(made, certificate):
                 assert send(connection, "POST", "/auth/v1/key", {"key": made.api_key}).status == 200
 
 
+def test_waits_over_tls_for_no_client_that_does_not_read(made, certificate):
+    """More of them than there are threads: some send half a request, some have more to read than the kernel keeps."""
+    large = b"/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+    ask = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % large
+    environment = made.environment | {"GUNICORN_CMD_ARGS": f"--certfile {certificate} --keyfile {certificate}"}
+    with replace(made, environment=environment).serving(workers=1), ExitStack() as stack:
+        trust = ssl.create_default_context(cafile=str(certificate))
+        for sent in [b"G"] * 3 + [ask * 20] * 3:
+            client = socket.create_connection(("localhost", made.port), timeout=20)
+            stack.enter_context(closing(trust.wrap_socket(client, server_hostname="localhost"))).sendall(sent)
+        with closing(http.client.HTTPSConnection("localhost", made.port, timeout=30, context=trust)) as connection:
+            assert send(connection, "GET", "/auth/v1/ping").status == 200
+
+
 def connected(path):
     """A client of the Unix socket there."""
     client = socket.socket(socket.AF_UNIX)
