@@ -2,6 +2,7 @@
 
 import io
 import socket
+import ssl
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
@@ -11,7 +12,16 @@ import pytest
 from gunicorn.config import Config
 
 from config import connection
-from config.connection import MAX_BRIEF_BYTES, MAX_HEAD_BYTES, MAX_UNSENT_BYTES, Client, Connection, brief_below
+from config.connection import (
+    MAX_BRIEF_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_UNSENT_BYTES,
+    TLS_SECONDS,
+    Client,
+    Connection,
+    TLSClient,
+    brief_below,
+)
 from config.worker import MAX_UNTAKEN_BYTES
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -245,6 +255,25 @@ def test_leaves_it_to_tls_to_send_an_answer(conn):
     with closing(socket.socket()) as conn.sock:
         conn.end_answer()
         assert conn.unsent == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "seconds"),
+    [
+        (lambda client: client.setblocking(True), TLS_SECONDS),
+        (lambda client: client.settimeout(None), TLS_SECONDS),
+        (lambda client: client.settimeout(2), 2),
+        (lambda client: client.setblocking(False), 0),
+    ],
+    ids=["blocking", "no timeout", "a timeout", "not blocking"],
+)
+def test_waits_for_no_client_of_tls_for_ever(change, seconds):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = TLSClient
+    with closing(context.wrap_socket(socket.socket(), server_side=True)) as client:
+        assert client.gettimeout() == TLS_SECONDS
+        change(client)
+        assert client.gettimeout() == seconds
 
 
 def test_takes_a_client_that_hangs_up_after_a_refresh_for_no_other(pair, conn):

@@ -53,10 +53,13 @@ def test_waits_over_tls_for_no_client_that_does_not_read(made, certificate):
     environment = made.environment | {"GUNICORN_CMD_ARGS": f"--certfile {certificate} --keyfile {certificate}"}
     with replace(made, environment=environment).serving(workers=1), ExitStack() as stack:
         trust = ssl.create_default_context(cafile=str(certificate))
-        for sent in [b"G"] * 3 + [ask * 20] * 3:
-            client = socket.create_connection(("localhost", made.port), timeout=20)
-            stack.enter_context(closing(trust.wrap_socket(client, server_hostname="localhost"))).sendall(sent)
-        with closing(http.client.HTTPSConnection("localhost", made.port, timeout=30, context=trust)) as connection:
+        for sent in [b"G"] * 2 + [ask * 20] * 4:
+            plain = socket.create_connection(("localhost", made.port), timeout=20)
+            client = stack.enter_context(closing(trust.wrap_socket(plain, server_hostname="localhost")))
+            client.sendall(PING.replace(b"Connection: close\r\n", b""))
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+            client.sendall(sent)
+        with closing(http.client.HTTPSConnection("localhost", made.port, timeout=40, context=trust)) as connection:
             assert send(connection, "GET", "/auth/v1/ping").status == 200
 
 
