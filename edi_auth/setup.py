@@ -37,7 +37,7 @@ def make_files() -> list[Path]:
 
 
 def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Path:
-    """Write `key` as PEM (PKCS #8) to the new file `path`, readable by its owner alone.
+    """Write `key` as PEM (PKCS #8) to the new file `path`, readable by its owner alone: by that of its folder.
 
     The file appears whole or not at all. Raises `FileExistsError` when it is there already.
     """
@@ -46,6 +46,7 @@ def write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)  # of a run that was killed and had the same process id
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    rotation.give_to_owner_of(path.parent, descriptor)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)

@@ -55,6 +55,22 @@ def test_tells_when_the_next_step_may_be_taken(manage, folder, signer):
     assert "The old one can go at 2027-01-04 20:00:00 UTC." in signed["done"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="Nobody but root gives files away.")
+@pytest.mark.parametrize("signer", [*FILES, *SECRETS])
+def test_leaves_to_the_owner_what_root_rotates(manage, folder, signer):
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 4711, 4712)
+    for _ in range(2):
+        assert manage("rotate_keys", signer, "--force").code == 0
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in folder.iterdir()} == {(4711, 4712)}
+
+
+@pytest.mark.parametrize("signer", FILES)
+def test_passes_over_a_file_that_is_named_like_no_moment(manage, folder, signer):
+    (folder / f"{signer}.old-999999999999.pem").write_bytes((folder / f"{signer}.pem").read_bytes())
+    assert manage("rotate_keys", signer, "--json").document["next"] == "sign"
+
+
 @pytest.mark.parametrize("signer", [*FILES, *SECRETS])
 @pytest.mark.parametrize("step", ["sign", "retire"])
 def test_does_nothing_unless_it_is_the_turn_of_the_step(manage, folder, signer, step):

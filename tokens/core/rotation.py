@@ -18,6 +18,7 @@ import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,17 @@ PUBLISH_FOR = timedelta(minutes=15)
 RESTART_FOR = timedelta(hours=1)
 PLAIN = re.compile(r"[^\s'\"#]*")
 SECOND = re.compile(r"[0-9]{1,10}")
+
+
+def give_to_owner_of(path: Path, descriptor: int) -> None:
+    """Give the file that is open as `descriptor` to the owner of `path` where root has made it.
+
+    A server that runs as somebody else could not read it.
+    """
+    if os.geteuid() == 0:
+        status = path.stat()
+        with suppress(PermissionError):  # in a container whose root may not
+            os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
 class Signer(ABC):
@@ -108,7 +120,7 @@ class FileSigner(Signer):
 
     def _old(self) -> dict[Path, datetime]:
         path = self.path()
-        pattern = re.compile(rf"{re.escape(path.stem)}\.old-([0-9]{{1,12}}){re.escape(path.suffix)}")
+        pattern = re.compile(rf"{re.escape(path.stem)}\.old-([0-9]{{1,10}}){re.escape(path.suffix)}")
         matches = ((file, pattern.fullmatch(file.name)) for file in sorted(path.parent.iterdir()))
         return {file: datetime.fromtimestamp(int(match[1]), tz=UTC) for file, match in matches if match}
 
@@ -232,6 +244,7 @@ class SecretSigner(Signer):
         kept += [f"{name}={value}" for name, value in rest.items() if value is not None]
         draft = path.with_name(f".{path.name}.draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        give_to_owner_of(path, descriptor)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(kept) + "\n")
             file.flush()
