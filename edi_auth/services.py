@@ -315,7 +315,9 @@ def add_group(
     """
     group = Group(name=name, edi_id=edi_id or random_edi_id(), created_at=now or timezone.now())
     if not EDI_ID.fullmatch(group.edi_id) or group.edi_id in SYSTEM_IDS:
-        raise Invalid("edi_id", f"edi_id: {group.edi_id!r} cannot be that of a group.")
+        raise Invalid(
+            "edi_id", f"edi_id: {group.edi_id!r} must be EDI- and 40 small hex digits, and no system principal's."
+        )
     if Profile.objects.filter(edi_id=group.edi_id).exists():
         raise AlreadyExists(f"{group.edi_id} is a profile.")
     taken = f"There is a group named {name!r} already."

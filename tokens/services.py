@@ -247,7 +247,8 @@ def _brought_subject(raw_value: str) -> uuid.UUID:
     try:
         subject, _ = _read(raw_value, KeyRing(keys.algorithm, keys.keys[:1]))
     except InvalidCredential:
-        raise Invalid("token", "token: is no value that TOKENS_SECRET_KEY has signed.") from None
+        words = "must be signed with TOKENS_SECRET_KEY, and have a UUID as sub and the iss token."
+        raise Invalid("token", f"token: {words}") from None
     return uuid.UUID(subject)
 
 

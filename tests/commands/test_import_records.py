@@ -394,7 +394,8 @@ def test_prints_one_json_document(bring):
 
 
 SIGNED_ELSEWHERE = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30." + b64url(b"\0" * 32)
-TOKEN_WORDS = "token: is no value that TOKENS_SECRET_KEY has signed."
+TOKEN_WORDS = "token: must be signed with TOKENS_SECRET_KEY, and have a UUID as sub and the iss token."
+EDI_ID_WORDS = "must be EDI- and 40 small hex digits, and no system principal's."
 KEY_WORDS = "key: give the key, or else its key_hash and preview."
 ORDER_WORDS = "The key would end before it begins."
 WHEN_WORDS = "must be a date and time such as 2027-01-31T12:00:00Z."
@@ -427,8 +428,8 @@ WHEN_WORDS = "must be a date and time such as 2027-01-31T12:00:00Z."
         (profile(idp="google"), "A Google profile needs an e-mail address."),
         (profile(email="nobody"), "email: Enter a valid email address."),
         ({"kind": "link", "profiles": [EDI_ID, EDI_ID]}, f"There is no profile {EDI_ID}."),
-        (group(edi_id="EDI-1"), "edi_id: 'EDI-1' cannot be that of a group."),
-        (group(edi_id=edi_id_of("vetted"), members=[]), f"edi_id: {edi_id_of('vetted')!r} cannot be that of a group."),
+        (group(edi_id="EDI-1"), f"edi_id: 'EDI-1' {EDI_ID_WORDS}"),
+        (group(edi_id=edi_id_of("vetted"), members=[]), f"edi_id: {edi_id_of('vetted')!r} {EDI_ID_WORDS}"),
         (api_key(), f"There is no profile {EDI_ID}."),
         (api_key(key_hash=digest(KEY), preview="R9arQ"), KEY_WORDS),
         ({"kind": "api_key", "owner": EDI_ID, "name": "laptop"}, KEY_WORDS),

@@ -220,7 +220,8 @@ def load_private_key(path: Path, *, setting: str) -> Any:
     try:
         return serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as exc:
-        raise NotConfigured(f"{setting}: {path.name} is missing or holds no private key.") from exc
+        what = "is missing" if isinstance(exc, FileNotFoundError) else "holds no private key as PEM without a password"
+        raise NotConfigured(f"{setting}: {path.name} {what}.") from exc
 
 
 def load_public_key(path: Path, *, setting: str) -> Any:
