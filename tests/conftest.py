@@ -106,6 +106,12 @@ def no_secret_is_logged() -> Iterator[list[bytes]]:
     assert watch.logged() == []
 
 
+def pytest_sessionstart() -> None:
+    """Have key files as servers have them; git keeps no such modes, and a system check warns of others."""
+    for path in DATA.glob("*.pem"):
+        path.chmod(0o600)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Hold every row of every table that any test writes against the same secrets, before the rows are gone."""
