@@ -449,6 +449,10 @@ def test_refuses(bring, line, reason):
     assert counts() == before
 
 
+def test_prints_nothing_that_a_terminal_would_obey(bring):
+    assert refused(bring(group(members=["EDI-\u202e1"])), "There is no profile EDI-�1.")
+
+
 def test_refuses_a_link_of_one_profile(bring):
     one = ProfileFactory()
     assert refused(bring({"kind": "link", "profiles": [one.edi_id] * 2}), "profiles: must name two profiles or more.")

@@ -158,18 +158,20 @@ def _bring_in(line: bytes, known: dict[str, Importer], imported: Imported, *, ac
         raise Invalid("", first_sentence(exc.detail)) from None
     with transaction.atomic():
         row = importer.find(fields)
+        changes = {} if row is None else _changes(importer, row, fields)
         if row is None:
             importer.add(fields, actor=actor)
-            imported.new[importer] += 1
-            return
-        changes = _changes(importer, row, fields)
-        if changes and not is_update:
+        elif changes and not is_update:
             raise AlreadyExists(f"It is here, with another {', '.join(changes)}; --update changes that.")
-        if changes:
+        elif changes:
             importer.update(row, {name: fields[name] for name in changes.values()}, actor=actor)
-            imported.changed += 1
-        else:
-            imported.present += 1
+    # Nothing counts that was not stored.
+    if row is None:
+        imported.new[importer] += 1
+    elif changes:
+        imported.changed += 1
+    else:
+        imported.present += 1
 
 
 def _changes(importer: Importer, row: Any, fields: dict[str, Any]) -> dict[str, str]:

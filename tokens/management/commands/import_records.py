@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.template.defaultfilters import pluralize
 
 from tokens.core import importing
-from tokens.core.commands import RegistryCommand
+from tokens.core.commands import RegistryCommand, printable
 from tokens.core.importing import MAX_LINE_BYTES, Imported
 
 
@@ -60,7 +60,7 @@ class Command(RegistryCommand):
     def _tell(self, imported: Imported, *, is_trial: bool) -> None:
         for one in imported.refused:
             who = f", {one.kind} {one.name!r}" if one.name else f", {one.kind}" if one.kind else ""
-            self.stderr.write(f"line {one.line}{who}: {one.reason}")
+            self.stderr.write(printable(f"line {one.line}{who}: {one.reason}"))
         self.report(sentence(imported, is_trial=is_trial), document(imported, is_trial=is_trial))
 
 
