@@ -70,8 +70,7 @@ def ring() -> KeyRing:
 
 def holder_of(raw_key: str, *, address: str | None = None, now: datetime | None = None) -> Holder:
     """Who holds the X-PUB-KEY `raw_key`: the settings' or a usable publisher. Raises `InvalidCredential`."""
-    key_hash = digest(raw_key)
-    if settings.PERFORMANCE_PUBLIC_KEY and is_same(key_hash, digest(settings.PERFORMANCE_PUBLIC_KEY)):
+    if _is_in_settings(raw_key):
         return Holder(None, "PERFORMANCE_PUBLIC_KEY")
     if raw_key:
         with suppress(InvalidCredential):
@@ -196,8 +195,9 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
     Raises `AlreadyExists` for a taken name, and `Invalid`.
     """
     now = now or timezone.now()
-    starts_at = changes.get("starts_at", publisher.starts_at)
-    lifecycle.check_order(starts_at, changes.get("expires_at", publisher.expires_at), field="expires_at")
+    if changes.keys() & {"starts_at", "expires_at"}:
+        starts_at = changes.get("starts_at", publisher.starts_at)
+        lifecycle.check_order(starts_at, changes.get("expires_at", publisher.expires_at), field="expires_at")
     if "expires_at" in changes:
         lifecycle.check_lifetime(changes["expires_at"], setting="PUBLISHER", field="expires_at", now=now)
     return lifecycle.change(
@@ -289,11 +289,17 @@ def verify_publisher(raw: str, now: datetime) -> Description:
     return Description(Publisher.kind, "X-PUB-KEY", claims, row=publisher, is_previous=is_previous)
 
 
+def _is_in_settings(raw_key: str) -> bool:
+    """Whether `raw_key` is the key in `PERFORMANCE_PUBLIC_KEY`."""
+    known = settings.PERFORMANCE_PUBLIC_KEY
+    return bool(known) and is_same(digest(raw_key), digest(known))
+
+
 def _check_brought(raw_key: str) -> None:
     """Whether a key that somebody has already can be a publisher's. Raises `Invalid` and `AlreadyExists`."""
     if raw_key != raw_key.strip():
         raise Invalid("key", "key: must not begin or end with a blank; no header carries one.")
-    if settings.PERFORMANCE_PUBLIC_KEY and is_same(digest(raw_key), digest(settings.PERFORMANCE_PUBLIC_KEY)):
+    if _is_in_settings(raw_key):
         raise AlreadyExists("That key is the one in PERFORMANCE_PUBLIC_KEY.")
     lifecycle.check_unknown(Publisher, digest(raw_key))
 

@@ -10,7 +10,7 @@ from podcast_perf.models import Publisher
 from tests.factories import PublisherFactory, secret_of
 from tests.tokens.tools import everything_stored
 from tokens.core import kinds
-from tokens.core.errors import AlreadyExists, InvalidCredential, RegistryError
+from tokens.core.errors import AlreadyExists, Invalid, InvalidCredential, RegistryError
 from tokens.core.models import digest
 from tokens.models import AuditEvent
 
@@ -182,3 +182,11 @@ def test_is_a_kind_that_no_stranger_is_of(raw):
     assert KIND.find(raw) is None
     with pytest.raises(InvalidCredential):
         KIND.verify(raw, NOW)
+
+
+def test_changes_the_name_of_one_that_ends_before_it_begins(actor):
+    """Of a release that let it be made."""
+    publisher = PublisherFactory(starts_at=NOW, expires_at=NOW - timedelta(days=1))
+    assert services.update_publisher(publisher, actor=actor, name="Feeds").name == "Feeds"
+    with pytest.raises(Invalid):
+        services.update_publisher(publisher, actor=actor, starts_at=NOW + timedelta(days=1))
