@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from config.csp import POLICY
 from tokens.core.addresses import is_within
 from tokens.core.errors import OUTAGES
-from tokens.core.http import client_address
+from tokens.core.http import accepted_types, client_address
 from tokens.core.operations import exposition, health
 
 RETRY_SECONDS = "2"
@@ -67,11 +67,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: a page for people, JSON for programs. It comes through the short chain too, which adds no policy."""
-    try:
-        is_program = not request.accepts("text/html")
-    except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
-        is_program = True
-    if is_program:
+    if not any(accepted.match("text/html") for accepted in accepted_types(request)):
         return JsonResponse({"error": "There is nothing here."}, status=404)
     response = render(request, "404.html", status=404)
     response["Content-Security-Policy"] = POLICY

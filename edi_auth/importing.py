@@ -11,7 +11,7 @@ from tokens.core import importing
 from tokens.core.audit import Actor
 from tokens.core.errors import Invalid
 from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
-from tokens.core.importing import PRESENT, Importer, MomentField
+from tokens.core.importing import PRESENT, Importer, MomentField, Updater
 from tokens.core.models import digest, preview_of
 
 REASON = "as it was where it was imported from"
@@ -80,8 +80,12 @@ class ApiKeyLine(NoUnknownFields, serializers.Serializer[Any]):
         return attrs | {"stored": stored}
 
 
-class Principals(Importer):
+class Principals(Updater):
     """What profiles and groups share: whether they are locked."""
+
+    def values(self, row: Profile | Group) -> dict[str, Any]:
+        """What `row` says, its lock included."""
+        return super().values(row) | {"locked": row.locked_at is not None}
 
     def lock(self, row: Profile | Group, is_locked: bool, *, actor: Actor) -> None:
         """Lock it if it was locked where it came from, or else unlock it."""
@@ -93,6 +97,7 @@ class Profiles(Principals):
 
     kind, label = Profile.kind, "profile"
     line = ProfileLine()
+    compared = ("idp", "common_name", "email", "is_email_enabled", "is_email_verified")
     fixed = frozenset({"idp"})
 
     def find(self, fields: dict[str, Any]) -> Profile | None:
@@ -104,15 +109,11 @@ class Profiles(Principals):
 
     def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
         """Store it."""
-        rest = {name: value for name, value in fields.items() if name not in {"edi_id", "locked"}}
-        profile = services.add_profile(actor=actor, **rest)
-        if fields.get("locked"):
+        fields.pop("edi_id", None)
+        is_locked = fields.pop("locked", False)
+        profile = services.add_profile(actor=actor, **fields)
+        if is_locked:
             self.lock(profile, True, actor=actor)
-
-    def values(self, row: Profile) -> dict[str, Any]:
-        """What `row` says."""
-        names = ("idp", "common_name", "email", "is_email_enabled", "is_email_verified")
-        return {name: getattr(row, name) for name in names} | {"locked": row.locked_at is not None}
 
     def update(self, row: Profile, changes: dict[str, Any], *, actor: Actor) -> None:
         """Change it."""
@@ -150,6 +151,7 @@ class Groups(Principals):
 
     kind, label = Group.kind, "group"
     line = GroupLine()
+    compared = ("name", "member_ids")
 
     def find(self, fields: dict[str, Any]) -> Group | None:
         """The group of this EDI-ID."""
@@ -162,10 +164,6 @@ class Groups(Principals):
         if fields.get("locked"):
             self.lock(group, True, actor=actor)
 
-    def values(self, row: Group) -> dict[str, Any]:
-        """What `row` says."""
-        return {"name": row.name, "member_ids": row.member_ids, "locked": row.locked_at is not None}
-
     def update(self, row: Group, changes: dict[str, Any], *, actor: Actor) -> None:
         """Change it."""
         rest = {"name": changes["name"]} if "name" in changes else {}
@@ -176,11 +174,12 @@ class Groups(Principals):
             self.lock(row, changes["locked"], actor=actor)
 
 
-class ApiKeys(Importer):
+class ApiKeys(Updater):
     """API keys, whose secrets go on working."""
 
     kind, label = ApiKey.kind, "API key"
     line = ApiKeyLine()
+    compared = ("name", "is_active", "starts_at", "expires_at")
     fixed = frozenset({"owner", "group"})
 
     def find(self, fields: dict[str, Any]) -> Any:
@@ -189,20 +188,19 @@ class ApiKeys(Importer):
 
     def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
         """Store it."""
-        owner, group = fields["owner"], fields.get("group")
-        rest = {name: value for name, value in fields.items() if name not in {"name", "owner", "group"}}
+        owner, group = services.profile_of(fields.pop("owner")), fields.pop("group", None)
         services.mint_key(
-            fields["name"],
-            owner=services.profile_of(owner),
+            fields.pop("name"),
+            owner=owner,
             group=None if group is None else services.group_of(group),
             actor=actor,
-            **rest,
+            **fields,
         )
 
     def values(self, row: ApiKey) -> dict[str, Any]:
         """What `row` says."""
         principals = {"owner": row.owner.edi_id, "group": row.group.edi_id if row.group else None}
-        return principals | {name: getattr(row, name) for name in ("name", "is_active", "starts_at", "expires_at")}
+        return principals | super().values(row)
 
     def update(self, row: ApiKey, changes: dict[str, Any], *, actor: Actor) -> None:
         """Change it."""

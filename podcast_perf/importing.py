@@ -9,7 +9,7 @@ from podcast_perf.models import Publisher
 from tokens.core import importing
 from tokens.core.audit import Actor
 from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
-from tokens.core.importing import Importer, MomentField
+from tokens.core.importing import MomentField, Updater
 from tokens.core.models import digest
 
 
@@ -23,11 +23,12 @@ class PublisherLine(NoUnknownFields, serializers.Serializer[Any]):
     valid_to = MomentField(required=False, source="expires_at")
 
 
-class Publishers(Importer):
+class Publishers(Updater):
     """Publishers, which go on having their keys."""
 
     kind, label = Publisher.kind, "publisher"
     line = PublisherLine()
+    compared = ("name", "is_active", "starts_at", "expires_at")
 
     def find(self, fields: dict[str, Any]) -> Any:
         """The publisher that has or had this key."""
@@ -35,12 +36,7 @@ class Publishers(Importer):
 
     def add(self, fields: dict[str, Any], *, actor: Actor) -> Publisher:
         """Store it."""
-        rest = {name: value for name, value in fields.items() if name not in {"name", "key"}}
-        return services.add_publisher(fields["name"], actor=actor, raw_key=fields["key"], **rest).row
-
-    def values(self, row: Publisher) -> dict[str, Any]:
-        """What `row` says."""
-        return {name: getattr(row, name) for name in ("name", "is_active", "starts_at", "expires_at")}
+        return services.add_publisher(fields.pop("name"), actor=actor, raw_key=fields.pop("key"), **fields).row
 
     def update(self, row: Publisher, changes: dict[str, Any], *, actor: Actor) -> None:
         """Change it."""

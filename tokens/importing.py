@@ -7,7 +7,7 @@ from tokens.core import importing
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.fields import StrictCharField
-from tokens.core.importing import Importer
+from tokens.core.importing import Updater
 from tokens.models import NamedToken
 from tokens.serializers import TokenRequest
 
@@ -18,11 +18,12 @@ class NamedTokenLine(TokenRequest):
     token = StrictCharField()
 
 
-class NamedTokens(Importer):
+class NamedTokens(Updater):
     """Named tokens, which go on having their values."""
 
     kind, label = NamedToken.kind, "named token"
     line = NamedTokenLine()
+    compared = ("name", "is_active", "can_write", "expires_at")
     fixed = frozenset({"name"})
 
     def find(self, fields: dict[str, Any]) -> Any:
@@ -35,12 +36,7 @@ class NamedTokens(Importer):
 
     def add(self, fields: dict[str, Any], *, actor: Actor) -> NamedToken:
         """Store it."""
-        rest = {name: value for name, value in fields.items() if name not in {"name", "token"}}
-        return services.mint(fields["name"], actor=actor, raw_value=fields["token"], **rest).row
-
-    def values(self, row: NamedToken) -> dict[str, Any]:
-        """What `row` says."""
-        return {name: getattr(row, name) for name in ("name", "is_active", "can_write", "expires_at")}
+        return services.mint(fields.pop("name"), actor=actor, raw_value=fields.pop("token"), **fields).row
 
     def update(self, row: NamedToken, changes: dict[str, Any], *, actor: Actor) -> None:
         """Change it."""

@@ -177,7 +177,7 @@ class RotateCommand(RegistryCommand):
     def document(self, row: Any) -> dict[str, Any]:
         """It as a JSON document, without a secret."""
         moments = ("rotated_at", "previous_valid_until", "previous_last_used_at")
-        told = {name: at.isoformat() if (at := getattr(row, name)) else None for name in moments}
+        told = {name: iso(getattr(row, name)) for name in moments}
         return {"id": row.pk, "name": row.name, "preview": row.preview, **told}
 
     def arguments(self, parser: CommandParser) -> None:
@@ -295,9 +295,14 @@ def described(row: Any) -> dict[str, Any]:
         "preview": row.preview,
         **({"owner": row.owner_label} if row.owner_label else {}),
         "state": str(row.state),
-        **{name: None if at is None else at.isoformat() for name, at in moments.items()},
+        **{name: iso(at) for name, at in moments.items()},
         "use_count": row.use_count,
     }
+
+
+def iso(moment: datetime | None) -> str | None:
+    """A moment, or that there is none, for a JSON document (ISO 8601)."""
+    return None if moment is None else moment.isoformat()
 
 
 def shown(moment: datetime | None) -> str:

@@ -18,6 +18,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http.request import MediaType
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
@@ -166,17 +167,21 @@ class Negotiation(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
+def accepted_types(request: HttpRequest) -> Sequence[MediaType]:
+    """What Accept names, or nothing where Django cannot read it."""
+    try:
+        return request.accepted_types
+    except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
+        return []
+
+
 @lru_cache(maxsize=64)
 def _preferred_type(accept: str, media_types: tuple[str, ...]) -> str | None:
     """The one of `media_types` that is accepted most, whatever its parameters; a wildcard means the first."""
     request = HttpRequest()
     request.META["HTTP_ACCEPT"] = accept
-    try:
-        accepted = request.accepted_types
-    except (ValueError, LookupError):  # parameters in the extended notation of RFC 8187, which Django decodes
-        return None
     known = {"*/*", *media_types}
-    ranges = (f"{accepted_type.main_type}/{accepted_type.sub_type}" for accepted_type in accepted)
+    ranges = (f"{accepted_type.main_type}/{accepted_type.sub_type}" for accepted_type in accepted_types(request))
     return next((media_types[0] if wanted == "*/*" else wanted for wanted in ranges if wanted in known), None)
 
 

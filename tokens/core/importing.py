@@ -32,14 +32,13 @@ PRESENT = object()
 class Importer(ABC):
     """How records of one `kind`, which people call `label`, are brought in.
 
-    `line` judges what stands on the line besides `kind`; what it returns are the `fields` of the methods. `fixed` are
-    those that cannot be changed once the record is here. All may raise what services raise.
+    `line` judges what stands on the line besides `kind`; what it returns are the `fields` of the methods. All may raise
+    what services raise.
     """
 
     kind: ClassVar[str]
     label: ClassVar[str]
     line: ClassVar[serializers.Serializer[Any]]
-    fixed: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def find(self, fields: dict[str, Any]) -> Any:
@@ -47,15 +46,25 @@ class Importer(ABC):
 
     @abstractmethod
     def add(self, fields: dict[str, Any], *, actor: Actor) -> Any:
-        """Store the record."""
+        """Store the record. May take `fields` apart."""
+
+
+class Updater(Importer):
+    """An importer of rows that can be compared with their lines, and changed.
+
+    `compared` are the fields that a row says in the same words, `fixed` those that cannot change once it is here.
+    """
+
+    compared: ClassVar[tuple[str, ...]]
+    fixed: ClassVar[frozenset[str]] = frozenset()
 
     def values(self, row: Any) -> dict[str, Any]:
-        """What `row` says of the fields that can be compared."""
-        return {}
+        """What `row` says of the fields that are compared."""
+        return {name: getattr(row, name) for name in self.compared}
 
-    def update(self, row: Any, changes: dict[str, Any], *, actor: Actor) -> None:
+    @abstractmethod
+    def update(self, row: Any, changes: dict[str, Any], *, actor: Actor) -> Any:
         """Make `row` say what `changes` say."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +167,12 @@ def _bring_in(line: bytes, known: dict[str, Importer], imported: Imported, *, ac
         raise Invalid("", first_sentence(exc.detail)) from None
     with transaction.atomic():
         row = importer.find(fields)
-        changes = {} if row is None else _changes(importer, row, fields)
+        changes: dict[str, str] = {}
         if row is None:
             importer.add(fields, actor=actor)
-        elif changes and not is_update:
-            raise AlreadyExists(f"It is here, with another {', '.join(changes)}; --update changes that.")
-        elif changes:
+        elif isinstance(importer, Updater) and (changes := _changes(importer, row, fields)):
+            if not is_update:
+                raise AlreadyExists(f"It is here, with another {', '.join(changes)}; --update changes that.")
             importer.update(row, {name: fields[name] for name in changes.values()}, actor=actor)
     # Nothing counts that was not stored.
     if row is None:
@@ -174,7 +183,7 @@ def _bring_in(line: bytes, known: dict[str, Importer], imported: Imported, *, ac
         imported.present += 1
 
 
-def _changes(importer: Importer, row: Any, fields: dict[str, Any]) -> dict[str, str]:
+def _changes(importer: Updater, row: Any, fields: dict[str, Any]) -> dict[str, str]:
     """The fields that `row` says otherwise, by their names on the line. What was revoked is not looked at.
 
     Raises `Forbidden` when one of them cannot change.

@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from edi_auth import services
 from tokens.core.command_line import Usage
-from tokens.core.commands import RegistryCommand, add_validity, validity
+from tokens.core.commands import RegistryCommand, add_validity, iso, validity
 
 
 class Command(RegistryCommand):
@@ -42,8 +42,8 @@ class Command(RegistryCommand):
                 "preview": key.preview,
                 "owner": key.owner.edi_id,
                 "group": key.group.edi_id if key.group else None,
-                "valid_from": key.starts_at.isoformat() if key.starts_at else None,
-                "valid_to": key.expires_at.isoformat() if key.expires_at else None,
+                "valid_from": iso(key.starts_at),
+                "valid_to": iso(key.expires_at),
                 "key": minted.secret,
             },
             secret=minted.secret,
