@@ -20,6 +20,8 @@ from tests.server.registry import free_port, rest_of, send, until
 
 POST = b"POST /auth/v1/key HTTP/1.1\r\nHost: x\r\n"
 PING = b"GET /auth/v1/ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
+# Whoever had to wait for those who dawdle would wait until they are let go.
+AT_ONCE_SECONDS = ARRIVAL_SECONDS / 2
 
 
 def are_at_work(workers):
@@ -76,7 +78,7 @@ def test_serves_others_while_clients_dawdle(made, process):
         for _ in range(3):
             begun = time.monotonic()
             assert made.call("GET", "/auth/v1/ping").status == 200
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < AT_ONCE_SECONDS
 
 
 def answered(clients):
@@ -97,7 +99,7 @@ def test_serves_others_whoever_sends_more_beginnings_than_may_wait(made, process
         for _ in range(3):
             begun = time.monotonic()
             assert made.call("GET", "/auth/v1/ping").status == 200
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < AT_ONCE_SECONDS
         clients[-2].sendall(b"\r\n\r\n")
         assert b"pong" in clients[-2].recv(65536)
         until(lambda: len(answered(clients)) >= len(clients) - 2 * MAX_WAITING)
@@ -145,7 +147,7 @@ def test_asks_once_for_the_body_of_who_waits_to_be_asked(made, process):
         answer = rest_of(client)
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"edi-token" in answer
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < AT_ONCE_SECONDS
 
 
 def test_asks_for_no_body_that_it_refuses(made, process):
@@ -175,7 +177,7 @@ def test_serves_others_whatever_a_body_claims(made, process, beginning):
         begun = time.monotonic()
         for _ in range(3):
             assert made.call("GET", "/auth/v1/ping").status == 200
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < AT_ONCE_SECONDS
 
 
 def test_waits_for_no_head_that_is_too_large(made, process):
@@ -220,7 +222,7 @@ def test_waits_for_no_client_that_does_not_hang_up(made, process):
             client.sendall(last)
             assert client.recv(65536)
             assert made.call("GET", "/auth/v1/ping").status == 200
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < AT_ONCE_SECONDS
 
 
 def test_answers_pipelined_requests_in_order(made, process):
