@@ -249,7 +249,20 @@ def test_keeps_a_pasted_secret_out_of_url_page_session_and_log(admin, caplog):
 
 def test_tells_what_it_did_not_find(admin):
     response = admin.post(reverse("find_secret"), {"secret": "nobody-had-this"}, follow=True)
-    assert "Nothing here was ever reached with that." in response.content.decode()
+    assert "That opens nothing here." in response.content.decode()
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "TOKENS_SECRET_KEY", "PERFORMANCE_PUBLIC_KEY", "EDI_SERVICE_KEY"])
+def test_names_the_setting_that_was_found(admin, settings, name):
+    setattr(settings, name, getattr(settings, name) or "a-service-key-of-the-settings-of-this-server")
+    response = admin.post(reverse("find_secret"), {"secret": getattr(settings, name)}, follow=True)
+    assert f"That is {name} in the settings of this server." in response.content.decode()
+
+
+def test_names_the_setting_of_an_old_secret(admin, settings):
+    settings.TOKENS_SECRET_KEY_FALLBACKS = ("one", "an-old-secret-of-the-settings")
+    response = admin.post(reverse("find_secret"), {"secret": "an-old-secret-of-the-settings"}, follow=True)
+    assert "That is TOKENS_SECRET_KEY_FALLBACKS in the settings" in response.content.decode()
 
 
 def test_looks_for_no_secret_in_a_url(admin):

@@ -29,7 +29,7 @@ COMMANDS = {
     "revoke_publisher": ["Feeds"],
 }
 NEEDED = {**COMMANDS, "import_records": ["records.jsonl"]}
-ALL = [*NEEDED, "generate_keys", "init", "serve", "doctor", "backup", "notify_expiring"]
+ALL = [*NEEDED, "generate_keys", "init", "introspect", "serve", "doctor", "backup", "notify_expiring"]
 
 
 @pytest.mark.parametrize("command", ALL)

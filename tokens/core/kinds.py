@@ -4,15 +4,20 @@ Whoever works with "any credential" (introspection, revocation, search for a lea
 must pass) goes through `find` and `all_kinds` and knows no app.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from django.conf import settings
+
 from tokens.core.audit import Actor
 from tokens.core.errors import Forbidden, InvalidCredential, NotConfigured
-from tokens.core.models import Credential, Recorded
+from tokens.core.models import Credential, Recorded, digest, is_same
+
+SECRET_SETTING = re.compile("KEY|SECRET")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +118,14 @@ def find(raw: str, *, hint: str = "") -> tuple[Kind, Recorded] | None:
             if row is not None:
                 return kind, row
     return None
+
+
+def setting_of(raw: str) -> str:
+    """The name of the setting that holds the secret `raw`, of which no row is kept, or nothing."""
+    presented, found = digest(raw), ""
+    for name in filter(SECRET_SETTING.search, dir(settings)):
+        value = getattr(settings, name)
+        for secret in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(secret, str) and secret and is_same(digest(secret), presented):
+                found = name
+    return found

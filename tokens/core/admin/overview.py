@@ -19,6 +19,7 @@ from tokens.core.operations import counters
 from tokens.core.operations.counters import DAYS
 
 COLOURS = ("#7e22ce", "#0e7490", "#b45309", "#15803d", "#be185d", "#4d7c0f")
+UNKNOWN = "That opens nothing here."
 _warnings: list[Callable[[HttpRequest], str]] = []
 
 
@@ -130,10 +131,12 @@ def warnings(request: HttpRequest) -> Iterator[str]:
 @sensitive_post_parameters("secret")
 def find(request: HttpRequest) -> HttpResponse:
     """The way to the row behind a secret or token that somebody found, which goes into no URL, page or log."""
-    raw = request.POST.get("secret", "").strip()
-    found = kinds.find(raw.removeprefix("Bearer ").strip()) if raw else None
+    raw = request.POST.get("secret", "").strip().removeprefix("Bearer ").strip()
+    found = kinds.find(raw) if raw else None
     if found is None:
-        messages.warning(request, "Nothing here was ever reached with that.")
+        setting = kinds.setting_of(raw)
+        words = f"That is {setting} in the settings of this server. Change it there." if setting else UNKNOWN
+        messages.warning(request, words)
         return HttpResponseRedirect(reverse("admin:index"))
     kind, row = found
     if not may_view(request, type(row), row):
