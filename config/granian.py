@@ -4,6 +4,7 @@ granian has no limit to how long a client may send its body, so it belongs behin
 end first.
 """
 
+import multiprocessing
 import os
 import re
 import signal
@@ -99,6 +100,9 @@ def main(host: str, port: int, workers: int) -> None:
         sys.exit(f"Cannot listen at {host}:{port}: {str(exc.strerror).partition(' (')[0]}")
     process.name_metrics_folder()
     process.check()
+    if sys.platform == "linux":
+        # From Python 3.14 on workers would load the project anew, each for itself.
+        multiprocessing.set_start_method("fork")
     server = Granian(
         "config.wsgi",
         address=str(address[0]),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.error import HTTPError
 
 import orjson
 from django.conf import settings
@@ -159,8 +160,11 @@ def post(expiry: Expiry, now: datetime) -> None:
     moment = str(int(now.timestamp()))
     headers = {"Content-Type": "application/json", "X-Registry-Signature": f"t={moment},v1={signature(moment, body)}"}
     request = urllib.request.Request(settings.NOTIFY_WEBHOOK_URL, body, headers)  # noqa: S310 — settings allow http(s)
-    with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS):  # noqa: S310 — settings allow http(s)
-        pass
+    try:
+        urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS).close()  # noqa: S310 — settings allow http(s)
+    except HTTPError as exc:
+        exc.close()
+        raise
 
 
 def signature(moment: str, body: bytes) -> str:
