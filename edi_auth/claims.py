@@ -113,7 +113,7 @@ def _times(now: datetime, *, session_end: float) -> dict[str, int]:
 def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dict[str, Any]:
     """`claims`, those included that this version does not know, with new times.
 
-    `iat` is not later than `known_until`, the moment (seconds) up to which revocations are known: or else a refresh
+    `nbf` is not later than `known_until`, the moment (seconds) up to which revocations are known: or else a refresh
     made before a revocation is known would give a token that seems younger than the revocation.
 
     Raises `InvalidCredential` when the session is over.
@@ -122,8 +122,16 @@ def renewed(claims: dict[str, Any], *, known_until: float, now: datetime) -> dic
     if now.timestamp() >= end:
         raise InvalidCredential("The session is over; a new one begins with the API key.")
     began = {"auth_time": _began(claims)} if settings.EDI_MAX_SESSION_HOURS else {}
-    issued = int(max(claims["iat"], min(now.timestamp(), known_until)))
-    return claims | began | _times(now, session_end=end) | {"iat": issued, "nbf": issued}
+    not_before = int(max(made_at(claims), min(now.timestamp(), known_until)))
+    return claims | began | _times(now, session_end=end) | {"nbf": not_before}
+
+
+def made_at(claims: dict[str, Any]) -> float:
+    """The moment (seconds) from which on a revocation ends the token with these genuine claims.
+
+    That is its `iat`, or its `nbf` where that is earlier: see `renewed`.
+    """
+    return float(min(claims["iat"], claims.get("nbf", math.inf)))
 
 
 def pasta_ttl(now: datetime, *, session_end: float = math.inf, step: int = 0) -> int:

@@ -239,7 +239,7 @@ def administrator_of(raw_edi: str, *, now: datetime | None = None) -> Profile:
         raise Forbidden("Only an administrator may do this.")
     if profile.locked_at is not None:
         raise Forbidden("The profile is locked.")
-    if profile.tokens_valid_after is not None and found["iat"] < profile.tokens_valid_after.timestamp():
+    if profile.tokens_valid_after is not None and claims.made_at(found) < profile.tokens_valid_after.timestamp():
         raise Forbidden("The tokens of this profile were revoked.")
     return profile
 
@@ -258,7 +258,7 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
         raise InvalidCredential("The PASTA token was not issued for this system.")
     claims.check_same_identity(edi_claims, token)
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
-        snapshot.check(principal, edi_claims["iat"])
+        snapshot.check(principal, claims.made_at(edi_claims))
     renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
     ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
     REFRESHES.add()
@@ -487,7 +487,7 @@ def verify_edi(raw: str, now: datetime) -> Description:
     """The EDI token `raw`, which must hold now and not be revoked. Raises `InvalidCredential` and `Forbidden`."""
     found = ring().verify(raw)
     claims.check(found, now=now)
-    snapshot.check(found["sub"], found["iat"])
+    snapshot.check(found["sub"], claims.made_at(found))
     shown = {name: found[name] for name in ("sub", "iss", "iat", "nbf", "exp") if name in found}
     return Description(kind=EDI_TOKEN, token_type="JWT", claims=shown | {"username": found.get("cn", "")})  # noqa: S106 — a type
 

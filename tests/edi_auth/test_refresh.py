@@ -877,12 +877,33 @@ def test_renews_again_after_the_lock_is_taken_away(api, actor, snapshot):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("iat", "status"), [(SECONDS - 1, 403), (SECONDS - 0.001, 403), (SECONDS + 60, 200), (SECONDS + 3600, 200)]
+    ("times", "status"),
+    [
+        ({"iat": SECONDS - 1}, 403),
+        ({"iat": SECONDS - 0.001}, 403),
+        ({"nbf": SECONDS - 1}, 403),
+        ({"nbf": SECONDS - 1, "iat": SECONDS + 60}, 403),
+        ({"nbf": SECONDS - 0.001, "iat": SECONDS}, 403),
+        ({"nbf": SECONDS, "iat": SECONDS - 1}, 403),
+        ({"nbf": SECONDS, "iat": SECONDS + 60}, 200),
+        ({"iat": SECONDS + 60}, 200),
+        ({"iat": SECONDS + 3600}, 200),
+    ],
+    ids=str,
 )
-def test_forbids_tokens_from_before_their_revocation_alone(api, snapshot, iat, status):
+def test_forbids_tokens_from_before_their_revocation_alone(api, snapshot, times, status):
     ProfileFactory(idp_uid=UID, tokens_valid_after=NOW)
     snapshot.renew()
-    assert refresh(api, edi_token=edi(claims(iat=iat))).status_code == status
+    assert refresh(api, edi_token=edi(claims(**times))).status_code == status
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("iat", "status"), [(SECONDS - 1, 403), (SECONDS, 200)])
+def test_judges_a_token_without_a_beginning_by_when_it_was_made(api, snapshot, iat, status):
+    ProfileFactory(idp_uid=UID, tokens_valid_after=NOW)
+    snapshot.renew()
+    without = {name: value for name, value in claims(iat=iat).items() if name != "nbf"}
+    assert refresh(api, edi_token=edi(without)).status_code == status
 
 
 @pytest.mark.django_db
@@ -958,11 +979,25 @@ def test_lets_nobody_outrun_a_revocation_that_comes_to_be_known_meanwhile(api, a
 
 
 @pytest.mark.django_db
+def test_counts_from_now_what_begins_when_revocations_are_known(api, clock, snapshot):
+    snapshot.renew()
+    clock.shift(60)
+    snapshot.renew()
+    clock.shift(1)
+    renewed = read_edi(refresh(api).json()["edi-token"])
+    assert (renewed["iat"], renewed["exp"]) == (SECONDS + 61, SECONDS + 61 + HOURS_8)
+    assert renewed["nbf"] == int(snapshot.known_until) == SECONDS + 50
+
+
+@pytest.mark.django_db
 def test_gives_no_token_an_earlier_beginning_than_it_had(api, clock, snapshot):
     snapshot.renew()
     clock.shift(60)
     token = edi(claims(iat=SECONDS + 60, nbf=SECONDS + 60))
-    assert read_edi(refresh(api, edi_token=token).json()["edi-token"])["iat"] == SECONDS + 60
+    for _ in range(3):
+        token = refresh(api, edi_token=token).json()["edi-token"]
+        clock.shift(1)
+        assert read_edi(token)["nbf"] == SECONDS + 60
 
 
 @pytest.fixture
