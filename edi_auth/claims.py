@@ -29,6 +29,7 @@ class Person(NamedTuple):
     email: str
     is_email_enabled: bool
     is_email_verified: bool
+    tokens_valid_after: datetime | None
 
     @property
     def uid(self) -> str:

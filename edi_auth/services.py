@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -112,7 +113,9 @@ def exchange(secret: str, *, address: str | None = None, now: datetime | None = 
     key_id, group_id, owner_id = rows[0][:3]
     EXCHANGES.add()
     if group_id is not None:
-        pair = _signed(claims.of_group(Group.objects.get(pk=group_id), now=now), PUBLIC, "", now=now)
+        group = Group.objects.get(pk=group_id)
+        now = _after_the_second_of(group.tokens_valid_after, now=now)
+        pair = _signed(claims.of_group(group, now=now), PUBLIC, "", now=now)
     else:
         pair = _tokens_of(owner_id, [Person(*row[3:]) for row in rows], now=now)
     return replace(pair, holder=(ApiKey.kind, str(key_id)))
@@ -146,7 +149,9 @@ def _people(pk: Expression) -> QuerySet[Any, Any]:
     itself, linked = (Profile.objects.filter(**{lookup: pk}).order_by() for lookup in ("pk", "links"))
     groups = Group.objects.filter(members=pk, locked_at__isnull=True).order_by()
     empty, no = Value(""), Value(False)
-    as_profiles = groups.values_list("pk", "edi_id", Value(GROUP_IDP), empty, "name", empty, no, no)
+    as_profiles = groups.values_list(
+        "pk", "edi_id", Value(GROUP_IDP), empty, "name", empty, no, no, "tokens_valid_after"
+    )
     return itself.values_list(*Person._fields).union(linked.values_list(*Person._fields), as_profiles, all=True)
 
 
@@ -184,11 +189,26 @@ def _tokens_of(profile_id: int, people: Iterable[Person], *, now: datetime) -> T
     profile = profiles.pop(profile_id, None)
     if profile is None:
         raise NotFound("There is no such profile.")
+    now = _after_the_second_of(profile.tokens_valid_after, now=now)
     links = {linked.edi_id for linked in profiles.values()}
     emails = {linked.email for linked in profiles.values() if linked.idp == Idp.GOOGLE}
     edi_claims = claims.of_profile(profile, groups=groups, links=links | set(map(edi_id_of, emails)), now=now)
     membership = f"{VETTED}*{AUTHENTICATED}" if profile.idp == Idp.LDAP else AUTHENTICATED
     return _signed(edi_claims, profile.uid, membership, now=now)
+
+
+def _after_the_second_of(ended_at: datetime | None, *, now: datetime) -> datetime:
+    """`now`, or the next second, which is waited for, when all tokens of before were ended in this one.
+
+    Tokens count in whole seconds: one of the same second would seem to be from before.
+    """
+    if ended_at is None:
+        return now
+    next_second = ended_at.replace(microsecond=0) + timedelta(seconds=bool(ended_at.microsecond))
+    if not timedelta(0) < next_second - now <= timedelta(seconds=1):
+        return now
+    time.sleep((next_second - now).total_seconds())
+    return next_second
 
 
 def _signed(edi_claims: dict[str, Any], uid: str, membership: str, *, now: datetime) -> TokenPair:

@@ -250,6 +250,61 @@ def test_counts_in_whole_seconds_and_whole_milliseconds(api, clock):
     assert pasta[2] == str((SECONDS + HOURS_8) * 1000 + 1234)
 
 
+@pytest.fixture
+def slept(clock, monkeypatch):
+    """How many seconds were slept; the clock goes on by as many."""
+    naps = []
+
+    def sleep(seconds):
+        naps.append(seconds)
+        clock.shift(seconds)
+
+    monkeypatch.setattr("edi_auth.services.time.sleep", sleep)
+    return naps
+
+
+@pytest.mark.parametrize("is_group", [False, True], ids=["profile", "group"])
+@pytest.mark.parametrize("ended", [0.000001, 0.3, 0.9])
+def test_gives_tokens_that_count_in_the_second_in_which_those_of_before_were_ended(
+    api, actor, clock, snapshot, slept, is_group, ended
+):
+    key = ApiKeyFactory(group=GroupFactory() if is_group else None)
+    old = exchange(api, key).json()
+    services.end_tokens(key.group or key.owner, actor=actor, now=NOW + timedelta(seconds=ended))
+    clock.move_to(NOW + timedelta(seconds=0.9), tick=False)
+    fresh = exchange(api, key).json()
+    snapshot.renew()
+    assert slept == [pytest.approx(0.1)]
+    assert read_edi(fresh["edi-token"])["iat"] == SECONDS + 1
+    statuses = [
+        api.call("POST", REFRESH, {name: pair[name] for name in ("pasta-token", "edi-token")}).status_code
+        for pair in (old, fresh)
+    ]
+    assert statuses == [403, 200]
+
+
+def test_waits_when_the_end_lies_a_moment_ahead(api, slept):
+    key = ApiKeyFactory(owner=ProfileFactory(tokens_valid_after=NOW + timedelta(milliseconds=1)))
+    assert tokens(api, key)[0]["iat"] == SECONDS + 1
+    assert slept == [1]
+
+
+@pytest.mark.parametrize("ended", [-1, -0.001, 0, 1.001, 60], ids=lambda seconds: f"{seconds} s")
+def test_waits_for_no_other_second(api, slept, ended):
+    key = ApiKeyFactory(owner=ProfileFactory(tokens_valid_after=NOW + timedelta(seconds=ended)))
+    assert tokens(api, key)[0]["iat"] == SECONDS
+    assert slept == []
+
+
+def test_waits_for_no_linked_profile_and_no_group(api, slept):
+    ended = {"tokens_valid_after": NOW + timedelta(seconds=0.5)}
+    owner = ProfileFactory()
+    owner.links.add(ProfileFactory(**ended))
+    GroupFactory(**ended).members.add(owner)
+    assert tokens(api, ApiKeyFactory(owner=owner))[0]["iat"] == SECONDS
+    assert slept == []
+
+
 def test_lasts_as_long_as_the_settings_say(api, settings):
     settings.EDI_TOKEN_HOURS = 1
     edi, pasta = tokens(api, ApiKeyFactory())
