@@ -23,7 +23,7 @@ from tokens.core.operations import background, counters, health, metrics
 
 log = logging.getLogger(__name__)
 
-# How long the very first refresh of a process may wait for the first snapshot.
+# For how long after its start a process has refreshes wait for the first snapshot.
 FIRST_SNAPSHOT_SECONDS = 2.0
 # From what age on a snapshot that no limit is set for is worth telling operators.
 OLD_SECONDS = 60
@@ -57,13 +57,14 @@ class Snapshot:
         self._has_loaded = threading.Event()
         self._lock = threading.Lock()
         self._pid = 0
+        self._started_at = 0.0
 
     def start(self) -> None:
         """Renew the snapshot in the background from now on. Once per process is enough, more often does no harm."""
         with self._lock:
             if self._pid == os.getpid():
                 return
-            self._pid = os.getpid()
+            self._pid, self._started_at = os.getpid(), time.monotonic()
             self._has_loaded = threading.Event()
             threading.Thread(target=self._renew_for_ever, name="revocations", daemon=True).start()
 
@@ -105,7 +106,8 @@ class Snapshot:
         """Wait for the very first snapshot. Raises `Unavailable`."""
         if self._loaded_at is None:
             self.start()
-            if not self._has_loaded.wait(FIRST_SNAPSHOT_SECONDS):
+            left = self._started_at + FIRST_SNAPSHOT_SECONDS - time.monotonic()
+            if not self._has_loaded.wait(max(left, 0)):
                 raise Unavailable("The revocations are not known yet.")
 
     def age(self) -> float | None:

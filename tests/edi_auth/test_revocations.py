@@ -332,6 +332,23 @@ def test_waits_no_longer_than_that_takes(monkeypatch, unread):
         unread.check(profile.edi_id, SECONDS)
 
 
+def test_waits_once_for_the_first_reading_however_many_ask(monkeypatch, threads):
+    waited, now = [], [1000.0]
+
+    def wait(self, seconds):
+        waited.append(seconds)
+        now[0] += seconds
+        return False
+
+    monkeypatch.setattr(threading.Event, "wait", wait)
+    monkeypatch.setattr(revocations, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: 0.0))
+    fresh = Snapshot()
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            fresh.check(edi_id("anybody"), SECONDS)
+    assert waited == [revocations.FIRST_SNAPSHOT_SECONDS, 0, 0]
+
+
 def test_does_not_know_anything_before_it_was_read(unread):
     with pytest.raises(Unavailable):
         unread.check(edi_id("anybody"), SECONDS)
