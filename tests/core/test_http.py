@@ -83,12 +83,19 @@ def test_believes_whoever_comes_through_a_unix_socket_if_told_so(settings, peer,
     assert client_address(RequestFactory().get("/", **headers)) == expected
 
 
-def test_takes_over_a_plain_request_id():
-    assert request("GET", PING, HTTP_X_REQUEST_ID="trace-1.2_A").header("X-Request-ID") == ["trace-1.2_A"]
+@pytest.mark.parametrize(
+    "given", ["trace-1.2_A", "x" * 19, "0" * 64, "f2b1a6c5b8a3b159", "9A1C6E52-7B53-4CF5-8B02-1B1A2E1D0F33"]
+)
+def test_takes_over_a_plain_request_id(given):
+    assert request("GET", PING, HTTP_X_REQUEST_ID=given).header("X-Request-ID") == [given]
 
 
 @pytest.mark.parametrize(
-    "given", ["", "short", "x" * 65, "with space", "a\r\nSet-Cookie: b=c", "ümlaut-1234", "a/b?c=d&e"]
+    "given",
+    [
+        *("", "short", "x" * 20, "0" * 65, "with space", "a\r\nSet-Cookie: b=c", "ümlaut-1234", "a/b?c=d&e"),
+        *("R9arQwYMFqdgVVYt7jqcsxfyPyU", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),
+    ],
 )
 def test_makes_an_id_of_its_own_for_a_request_without_a_plain_one(given):
     (made,) = request("GET", PING, HTTP_X_REQUEST_ID=given).header("X-Request-ID")

@@ -40,13 +40,15 @@ log = logging.getLogger(__name__)
 
 # One sentence for a missing, malformed, unknown, expired or switched-off bearer token: a 401 tells nobody which.
 BEARER_REFUSED = "The bearer token is missing or not valid."
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# Longer ones that are not hexadecimal could be a credential, which the log must not have.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,19}|[0-9A-Fa-f-]{8,64}")
 
 
 class RequestMiddleware:
     """Gives each request its id and its line of log, and each response the headers that all of them have.
 
-    An `X-Request-ID` of 8 to 64 plain characters is taken over, so that one id can be followed through a proxy.
+    An `X-Request-ID` of 8 to 64 hexadecimal digits and dashes, or of up to 19 plain characters, is taken over, so that
+    one id can be followed through a proxy.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
