@@ -28,6 +28,8 @@ def load(path: Path) -> None:
     A blank and a `#` begin a remark; django-environ by itself would keep the remark, or end `a#b` at `a`. Raises
     `ImproperlyConfigured` for a line that sets nothing, which django-environ would write to the log, secret and all.
     """
+    if path.is_dir():
+        raise ImproperlyConfigured(f"{path} is a folder.")
     if not path.is_file():
         return
     try:

@@ -98,6 +98,7 @@ class PublicKeyViewSet(AuthAPI):
     """The public keys for clients that pin a file."""
 
     method = "getPublicKey"
+    is_limited = False
     cache_control = "public, max-age=300"
 
     @schema.public_key
@@ -110,6 +111,7 @@ class PingViewSet(AuthAPI):
     """Tell that the service is there."""
 
     method = "ping"
+    is_limited = False
 
     @schema.ping
     def retrieve(self, request: Request) -> HttpResponse:

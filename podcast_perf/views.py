@@ -76,7 +76,7 @@ class TokenViewSet(ViewSetMixin, API):
             raise SecretMissing
         header = request.META.get("HTTP_X_PUB_KEY")
         if header is None and settings.PERFORMANCE_LISTENER_TOKENS:
-            hours = listener_hours(request.query_params.get("expiresIn"))
+            hours = listener_hours(*request.query_params.getlist("expiresIn"))
             throttling.check("listener", client_address(request))
             return None, hours
         try:
@@ -87,13 +87,16 @@ class TokenViewSet(ViewSetMixin, API):
             raise Invalid("X-PUB-KEY", "Invalid public key", detail=str(exc)) from exc
 
 
-def listener_hours(raw: str | None) -> str | None:
-    """The hours in `?expiresIn=` (`1`, `2h`), at most `PERFORMANCE_LISTENER_MAX_HOURS`; None when it is not given."""
+def listener_hours(*given: str) -> str:
+    """The hours in `?expiresIn=` (`1`, `2h`), at most `PERFORMANCE_LISTENER_MAX_HOURS`; `EXPIRES_IN` unless given.
+
+    Raises `Invalid`, also for one that is repeated.
+    """
     highest = settings.PERFORMANCE_LISTENER_MAX_HOURS
-    if raw is None:
+    if not given:
         return settings.EXPIRES_IN if float(settings.EXPIRES_IN) <= highest else str(highest)
-    match = LISTENER_HOURS.fullmatch(raw)
-    if match is None or int(match[1]) > highest:
+    match = LISTENER_HOURS.fullmatch(given[0])
+    if match is None or int(match[1]) > highest or len(given) > 1:
         raise Invalid(
             "expiresIn", "Invalid expiresIn", detail=f"Write whole hours from 1 to {highest}, for example 1 or 2h."
         )

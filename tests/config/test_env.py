@@ -118,6 +118,11 @@ def test_says_that_the_file_cannot_be_read(load, monkeypatch):
         load("EXPIRES_IN=2\n")
 
 
+def test_refuses_a_folder(tmp_path):
+    with pytest.raises(ImproperlyConfigured, match=r" is a folder\.$"):
+        env.load(tmp_path)
+
+
 @pytest.mark.parametrize("value", ["4", ""])
 def test_lets_the_environment_win_over_the_file(load, monkeypatch, value):
     monkeypatch.setenv("EXPIRES_IN", value)

@@ -200,12 +200,9 @@ def test_takes_a_network_of_64_bits_for_one_client(address, status):
 
 
 @pytest.mark.parametrize("path", ["/auth/v1/ping", "/.well-known/jwks.json", "/auth/v1/public-key"])
-def test_answers_a_question_that_needs_no_credential_in_the_dialect_too(api, path):
-    assert api.call("GET", path).status_code == 200
+def test_answers_a_question_that_needs_no_credential_all_the_same(api, path):
     block()
-    response = api.call("GET", path)
-    assert response.status_code == 429
-    assert SENTENCE in response.content.decode()
+    assert api.call("GET", path).status_code == 200
 
 
 def test_limits_nothing_where_the_operator_says_so(api, settings):

@@ -120,6 +120,13 @@ def test_is_not_given_for_hours_that_make_no_sense(api, hours):
     assert not PerformanceToken.objects.exists()
 
 
+@pytest.mark.parametrize("query", ["expiresIn=1&expiresIn=2", "expiresIn=1&expiresIn=1", "expiresIn=1&expiresIn="])
+def test_refuses_hours_that_are_repeated(api, query):
+    response = api.call("GET", f"/token?{query}")
+    assert response.status_code == 400
+    assert response.json()["error"] == "Invalid expiresIn"
+
+
 @pytest.mark.parametrize(
     "query", ["a&" * 1001, "&" * 4000, "expiresIn[]=1", "%FF=%FF", "%", "expiresin=9", "="], ids=lambda q: q[:12]
 )

@@ -295,6 +295,8 @@ class API(APIView):
     authentication_classes: Sequence[type[BaseAuthentication]] = ()
     permission_classes: Sequence[type[BasePermission]] = ()
     cache_control = "no-store"
+    # Whether an address that has failed too often is refused here, too.
+    is_limited = True
     metadata_class = None
     format_kwarg = None
     handler: ClassVar[Callable[[Exception, dict[str, Any]], Response]]
@@ -314,7 +316,8 @@ class API(APIView):
             raise TooLarge
         if request.method == "OPTIONS":
             return
-        throttling.check("failures", client_address(request))
+        if self.is_limited:
+            throttling.check("failures", client_address(request))
         if self.authentication_classes:
             self.perform_authentication(request)
         self.check_permissions(request)

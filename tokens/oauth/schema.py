@@ -147,5 +147,5 @@ jwks = extend_schema(
     summary="The public keys that verify EDI and PASTA tokens (RFC 7517)",
     request=None,
     auth=[],
-    responses={200: OpenApiResponse(JwkSet, description="A JWK Set."), **failures(Error, {429: FAILURES[429]})},
+    responses={200: OpenApiResponse(JwkSet, description="A JWK Set.")},
 )

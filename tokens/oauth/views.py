@@ -128,6 +128,7 @@ class JWKSViewSet(OAuthAPI):
     """The public keys of everything that can be verified without asking here."""
 
     authentication_classes = ()
+    is_limited = False
     cache_control = "public, max-age=300"
 
     @schema.jwks
