@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def serves(name: str, label: str, base: str, *, at_least: float) -> Case:
 CASES = (
     Case("crypto", "bare cryptography of a refresh, one core"),
     costs("refresh", "refresh, every time another identity", "crypto", at_most=1.45),
+    costs("refresh-turn", "refresh, a thousand identities in turn", "crypto", at_most=1.45),
     costs("refresh-again", "refresh, the same identity again", "crypto", at_most=0.5),
     serves("exchange", "key exchange, eight clients with one key", "refresh", at_least=0.75),
     Case(
@@ -160,6 +162,7 @@ class Bench:
         refresh = "/auth/v1/token/refresh"
         return {
             "refresh": Target("POST", refresh, self.folder / "pairs"),
+            "refresh-turn": Target("POST", refresh, self.folder / "thousand-pairs"),
             "refresh-again": Target("POST", refresh, first),
             "paced": Target("POST", refresh, self.folder / "pairs"),
             "exchange": Target("POST", "/auth/v1/key", one),
@@ -176,6 +179,8 @@ class Bench:
         self.run("tests.bench.seed", str(self.folder), str(round(2 * IDENTITIES_PER_SECOND * self.seconds)))
         with (self.folder / "pairs").open() as pairs:
             (self.folder / "first-pair").write_text(pairs.readline())
+        with (self.folder / "pairs").open() as pairs:
+            (self.folder / "thousand-pairs").write_text("".join(islice(pairs, 1000)))
         (self.folder / "asked").write_text(json.dumps({"token": self.registry.bearer}))
         asked = {
             name: {
