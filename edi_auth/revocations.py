@@ -127,7 +127,7 @@ class Snapshot:
                 # The e-mail address that a Google profile goes by can be the identity of another profile.
                 known = revocations.get(principal)
                 revocations[principal] = revocation if known is None else revocation | known
-        self._stored_hours, self._revocations = _stored_hours(now=timezone.now()), revocations
+        self._stored_hours, self._revocations = stored_hours(now=timezone.now()), revocations
         self._loaded_at, self.known_until = begun, known_until
         self._has_loaded.set()
         metrics.snapshot_read_at.set(known_until + COMMIT_SECONDS)
@@ -145,7 +145,7 @@ class Snapshot:
         _note_hours(self)
 
 
-def _stored_hours(*, now: datetime) -> int:
+def stored_hours(*, now: datetime) -> int:
     """The longest that a token was made for, of the days from which one can still last; 0 where nothing is stored."""
     rows = DailyCount.objects.filter(name=TOKEN_HOURS, day__gte=now.date() - LONGEST).values_list("day", "count")
     return max((hours for day, hours in rows if now.date() <= day + timedelta(days=1, hours=hours)), default=0)

@@ -12,7 +12,7 @@ from django.db.models import Count, Max, Min, Value
 from django.db.models.functions import Concat, Mod, Substr
 from django.utils import timezone
 
-from edi_auth import services
+from edi_auth import revocations, services
 from edi_auth.models import ApiKey, Group, Idp, Profile, edi_id_of
 from tokens.core import demo, rotation, setup
 from tokens.core.audit import SYSTEM
@@ -131,8 +131,8 @@ def new_pasta_key(path: Path) -> Path:
 
 
 def lifetime() -> timedelta:
-    """How long EDI and PASTA tokens last."""
-    return timedelta(hours=settings.EDI_TOKEN_HOURS)
+    """How long EDI and PASTA tokens last, those of before the setting was changed included."""
+    return timedelta(hours=max(settings.EDI_TOKEN_HOURS, revocations.stored_hours(now=timezone.now())))
 
 
 rotation.register(rotation.FileSigner("edi", lambda: settings.EDI_JWT_PRIVATE_KEY_PATH, new_edi_key, lifetime))

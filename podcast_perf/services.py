@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import Exists, QuerySet
 from django.utils import timezone
 
@@ -150,7 +150,7 @@ def sweep(*, now: datetime) -> int:
     try:
         with transaction.atomic():
             return purging.delete(old.select_for_update(skip_locked=skips)[:SWEPT])
-    except DatabaseError as exc:
+    except Error as exc:
         log.warning("sweeping old performance tokens failed (%s)", type(exc).__name__)
         return 0
 
@@ -299,6 +299,8 @@ def _check_brought(raw_key: str) -> None:
     """Whether a key that somebody has already can be a publisher's. Raises `Invalid` and `AlreadyExists`."""
     if raw_key != raw_key.strip():
         raise Invalid("key", "key: must not begin or end with a blank; no header carries one.")
+    if not is_opaque(raw_key):
+        raise Invalid("key", "key: must have at most 1024 characters, and not be a signed token.")
     if _is_in_settings(raw_key):
         raise AlreadyExists("That key is the one in PERFORMANCE_PUBLIC_KEY.")
     lifecycle.check_unknown(Publisher, digest(raw_key))

@@ -62,9 +62,9 @@ def _demo_token(number: int, place: float, publisher_id: int, *, now: datetime) 
 
 
 def old_tokens(moment: datetime) -> tuple[datetime | None, str]:
-    """Until when tokens that were signed before `moment` are about."""
+    """Until when tokens that were signed before `moment` are in use."""
     last = PerformanceToken.objects.filter(created_at__lt=moment).aggregate(last=Max("expires_at"))["last"]
-    return max(moment, last or moment), "Until then tokens of the old secret are about."
+    return max(moment, last or moment), "Until then tokens of the old secret are in use."
 
 
 rotation.register(

@@ -34,6 +34,10 @@ class Action(audit.Action):
     PURGE_AUDIT_LOG = "tokens:audit_log:purge"
 
 
+# Of which each is an `updated_at`.
+CHANGES = (Action.MINT, Action.UPDATE, Action.ROTATE)
+
+
 def ring() -> KeyRing:
     """The keys of named tokens; raises `NotConfigured` without `TOKENS_SECRET_KEY`."""
     return hmac_ring("TOKENS_SECRET_KEY")
@@ -88,15 +92,20 @@ def update(token: str | NamedToken, *, actor: Actor, now: datetime | None = None
 
 
 def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
-    """Whether `expires_at` is what the API shows of the token `name` because that does not expire.
+    """Whether `expires_at` is what the API shows, or has shown, of the token `name` because that does not expire.
 
-    A client that sends back what it was shown must not end the token with it.
+    A client that sends back what it was shown must not end the token with it. What was shown is when the token was
+    changed, as the audit log tells.
     """
-    if expires_at is None:
+    token = None if expires_at is None else _named(name).filter(expires_at__isnull=True).first()
+    if token is None or expires_at is None:
         return False
     first = expires_at.microsecond // 1000 * 1000
-    shown = {"updated_at__range": (expires_at.replace(microsecond=first), expires_at.replace(microsecond=first + 999))}
-    return _named(name).filter(expires_at__isnull=True, **shown).exists()
+    shown = expires_at.replace(microsecond=first), expires_at.replace(microsecond=first + 999)
+    if shown[0] <= token.updated_at <= shown[1]:
+        return True
+    changes = AuditEvent.objects.filter(kind=NamedToken.kind, object_id=str(token.pk), action__in=CHANGES)
+    return changes.filter(at__range=shown).exists()
 
 
 def rotate(

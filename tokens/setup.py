@@ -59,7 +59,7 @@ def make_demo_data(count: int, progress: Progress) -> None:
 
 
 def old_values(moment: datetime) -> tuple[datetime | None, str]:
-    """Until when values that were signed before `moment` are about.
+    """Until when values that were signed before `moment` are in use.
 
     They never expire: until the last token has a new value, and the grace of the one before is over.
     """
@@ -81,6 +81,7 @@ setup.register(
             "SECRET_KEY": lambda: secrets.token_urlsafe(50),
             "TOKENS_SECRET_KEY": lambda: secrets.token_urlsafe(32),
         },
+        needed=("SECRET_KEY", "TOKENS_SECRET_KEY"),
         make_rows=make_rows,
         make_demo_data=make_demo_data,
     )

@@ -65,8 +65,24 @@ def test_deletes_in_batches_each_in_its_own_transaction_and_rests_between_them(a
     monkeypatch.setattr(purging, "time", SimpleNamespace(monotonic=time.monotonic, sleep=rests.append))
     with CaptureQueriesContext(connection) as captured:
         services.purge(actor=actor, older_than=timedelta(days=30), batch=3, progress=batches.append)
-    assert (batches, len(rests)) == ([3, 3, 1], 2)
-    assert len([query for query in captured if query["sql"].startswith("DELETE")]) == 3
+    assert (batches, len(rests)) == ([3, 3, 1, 0], 2)
+    assert len([query for query in captured if query["sql"].startswith("DELETE")]) == 4
+
+
+def test_goes_on_when_somebody_else_deletes_some_of_them(actor, monkeypatch):
+    for _ in range(9):
+        expired(40)
+    delete, others = purging.delete, [1, 0]
+
+    def beside_another(rows):
+        number = delete(rows)
+        PerformanceToken.objects.filter(pk__in=PerformanceToken.objects.values("pk")[: (gone := others.pop())]).delete()
+        others.insert(0, gone)
+        return number - gone
+
+    monkeypatch.setattr(purging, "delete", beside_another)
+    services.purge(actor=actor, older_than=timedelta(days=30), batch=3)
+    assert not PerformanceToken.objects.exists()
 
 
 def test_stops_between_two_batches_when_its_time_is_over(actor, monkeypatch):

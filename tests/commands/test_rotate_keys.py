@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, settings):
+def folder(tmp_path, settings, monkeypatch):
     """Keys and `.env` in a folder of the test."""
     for name, key in (("edi", EDI_KEY), ("pasta", PASTA_KEY)):
         (tmp_path / f"{name}.pem").write_bytes(private_pem(key))
@@ -26,6 +26,8 @@ def folder(tmp_path, settings):
     settings.EDI_JWT_PRIVATE_KEY_PATH = tmp_path / "edi.pem"
     settings.PASTA_PRIVATE_KEY_PATH = tmp_path / "pasta.pem"
     settings.ENV_FILE = tmp_path / ".env"
+    for name in ("TOKENS_SECRET_KEY", "PERFORMANCE_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -129,7 +131,7 @@ def test_waits_for_the_last_performance_token_of_the_old_secret(manage):
         manage("rotate_keys", "performance", "--force")
     outcome = manage("rotate_keys", "performance")
     assert outcome.code == 1
-    assert "Until then tokens of the old secret are about." in outcome.err
+    assert "Until then tokens of the old secret are in use." in outcome.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["nobody"], ["edi", "--step", "nothing"], ["edi", "pasta"]], ids=line)

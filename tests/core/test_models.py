@@ -143,7 +143,18 @@ def test_takes_for_an_id_what_fits_into_64_bits(raw, expected):
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [("", False), ("x", True), ("x" * 1024, True), ("x" * 1025, False), ("a.b", True), ("a.b.c", False)],
+    [
+        ("", False),
+        ("x", True),
+        ("x" * 1024, True),
+        ("x" * 1025, False),
+        ("a.b", True),
+        ("a.b.c", True),
+        ("SG.a-b.c_d", True),
+        ("eyJ9.eyJ9.c2ln", False),
+        ("eyJ9..", False),
+        ("eyJ9.e", True),
+    ],
     ids=lambda raw: str(raw)[:9],
 )
 def test_takes_for_a_key_what_is_short_and_no_signed_token(raw, expected):

@@ -209,7 +209,7 @@ def test_waits_for_the_youngest_of_several_old_keys(edi, folder):
     (folder / "edi.old-1790000000.pem").write_bytes((folder / "edi.pem").read_bytes())
     old = folder / f"edi.old-{int(NOW.timestamp())}.pem"
     new_edi_key(old)
-    assert edi.next_step(NOW) == Step("retire", NOW + LIFETIME, "Until then tokens of the old key are about.")
+    assert edi.next_step(NOW) == Step("retire", NOW + LIFETIME, "Until then tokens of the old key are in use.")
     force(edi)
     assert names(folder) == ["edi.pem"]
 
@@ -291,8 +291,10 @@ def test_says_in_a_sentence_what_it_did(edi):
 
 
 @pytest.fixture
-def env_file(tmp_path):
-    """A `.env` with a secret and other things."""
+def env_file(tmp_path, monkeypatch):
+    """A `.env` with a secret and other things, none of which the environment has besides."""
+    for name in (NAME, "PERFORMANCE_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
     path = tmp_path / ".env"
     path.write_text(f"# settings\nSECRET_KEY=a b\n{NAME}={OLD}\n\nPORT=7000\n")
     path.chmod(0o600)
@@ -369,6 +371,26 @@ def test_has_all_of_the_file_on_the_disk_before_it_replaces_the_other(tokens, en
     monkeypatch.setattr(os, "fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
     force(tokens)
     assert sizes == [env_file.stat().st_size]
+
+
+@pytest.mark.parametrize("step", ["publish", "sign", "next_step"])
+def test_changes_no_file_that_the_environment_overrides(tokens, env_file, monkeypatch, step):
+    before = env_file.read_text()
+    monkeypatch.setenv(NAME, "another-secret-which-has-32-bytes-or-more")
+    with pytest.raises(Forbidden, match=r"The environment has another TOKENS_SECRET_KEY than .*; rotate that"):
+        take(tokens, None, is_forced=True, now=NOW) if step != "next_step" else tokens.next_step(NOW)
+    assert env_file.read_text() == before
+
+
+def test_reads_and_keeps_whatever_spelling_a_line_has(tokens, env_file, monkeypatch):
+    monkeypatch.setenv(NAME, OLD)
+    env_file.write_text(f"\ufeffexport {NAME}={OLD}\nexport PORT=7000\n")
+    for _ in range(2):
+        take(tokens, None, is_forced=True, now=NOW)
+    lines = env_file.read_text().splitlines()
+    assert lines[0].startswith(f"export {NAME}=")
+    assert OLD not in lines[0]
+    assert lines[1:3] == ["export PORT=7000", f"{NAME}_FALLBACKS={OLD}"]
 
 
 def test_names_the_variable_that_it_cannot_change(tokens, env_file):

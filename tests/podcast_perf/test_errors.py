@@ -7,7 +7,8 @@ import pytest
 from podcast_perf import services
 from podcast_perf.models import PerformanceToken
 from tests.tokens.tools import everything_stored
-from tokens.core import throttling
+from tokens.core import kinds, throttling
+from tokens.core.errors import Invalid
 
 pytestmark = pytest.mark.django_db
 
@@ -141,11 +142,27 @@ def test_refuses_a_strange_key_like_any_unknown_one(api, key):
 
 
 @pytest.mark.parametrize(
-    "key", ["schlüssel-der-mitte", "ключ-от-всего", "\N{PARTY POPPER}" * 10, "x" * 255, "y" * 10_000, "a b c d e f"]
+    "key",
+    [
+        "schlüssel-der-mitte",
+        "ключ-от-всего",
+        "\N{PARTY POPPER}" * 10,
+        "x" * 255,
+        "y" * 1024,
+        "a b c d e f",
+        "SG.a-b.c_d",
+    ],
 )
 def test_takes_a_strange_key_that_a_publisher_has(api, actor, key):
     services.add_publisher("Feeds", actor=actor, raw_key=key)
     assert api.call("GET", "/token", headers={"X-PUB-KEY": as_wsgi(key)}).status_code == 200
+    assert kinds.find(key)[1].name == "Feeds"
+
+
+@pytest.mark.parametrize("key", ["y" * 1025, "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"])
+def test_lets_nobody_bring_a_key_that_could_not_be_found_again(actor, key):
+    with pytest.raises(Invalid):
+        services.add_publisher("Feeds", actor=actor, raw_key=key)
 
 
 @pytest.mark.parametrize("key", ["schlüssel-der-mitte", "\N{PARTY POPPER}" * 10])

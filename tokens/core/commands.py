@@ -64,7 +64,8 @@ class RegistryCommand(ExampleCommand, ABC):
         except UnicodeEncodeError:
             raise Usage("An argument is not valid UTF-8.") from None
         except Error as exc:
-            raise CommandError(f"The database cannot be used: {str(exc).splitlines()[0]}") from None
+            reason, _, _ = str(exc).partition("\n")
+            raise CommandError(f"The database cannot be used: {reason}") from None
         except OSError as exc:
             raise CommandError(printable(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))) from None
 

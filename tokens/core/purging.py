@@ -56,7 +56,7 @@ def purge(
     done, last = 0, batch
     with only_one("purge", refusal="Another purge is running."):
         try:
-            while last == batch and (end is None or time.monotonic() < end):
+            while last and (end is None or time.monotonic() < end):
                 begun = time.monotonic()
                 last = delete(rows[:batch])
                 done += last

@@ -132,7 +132,7 @@ class FileSigner(Signer):
         old = self._old()
         if old:
             due_at = max(old.values()) + self.lifetime()
-            return Step("retire", due_at, "Until then tokens of the old key are about.")
+            return Step("retire", due_at, "Until then tokens of the old key are in use.")
         return Step("publish", now)
 
     def publish(self, now: datetime) -> str:
@@ -216,13 +216,12 @@ class SecretSigner(Signer):
         return f"Forgot the old secrets of {self.name}. Restart every server."
 
     def _read(self) -> dict[str, str]:
-        lines = self.env_file().read_text(encoding="utf-8").splitlines() if self.env_file().is_file() else []
-        pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-        found: dict[str, str] = {}
-        for name, _, value in pairs:
-            found[name.strip()] = value.strip()
+        lines = _lines(self.env_file()) if self.env_file().is_file() else []
+        found = {_name(line): line.partition("=")[2].strip() for line in lines if "=" in line}
         if self.setting not in found:
             raise Forbidden(f"{self.setting} is not in {self.env_file()}: rotate it where your environment is kept.")
+        if os.environ.get(self.setting, found[self.setting]) != found[self.setting]:
+            raise Forbidden(f"The environment has another {self.setting} than {self.env_file()}; rotate that.")
         odd = [name for name, value in found.items() if name.startswith(self.setting) and not PLAIN.fullmatch(value)]
         if odd or "," in found[self.setting]:
             name = odd[0] if odd else self.setting
@@ -232,15 +231,14 @@ class SecretSigner(Signer):
     def _write(self, changes: dict[str, str | None]) -> None:
         """Replace the file as a whole by one with `changes`, None removing a variable; every other line stays."""
         path = self.env_file().resolve()
-        lines = path.read_text(encoding="utf-8").splitlines()
         rest = dict(changes)
         kept = []
-        for line in lines:
-            name = line.partition("=")[0].strip()
+        for line in _lines(path):
+            name = _name(line)
             if name not in changes:
                 kept.append(line)
             elif (value := rest.pop(name, None)) is not None:
-                kept.append(f"{name}={value}")
+                kept.append(f"{line.partition('=')[0]}={value}")
         kept += [f"{name}={value}" for name, value in rest.items() if value is not None]
         draft = path.with_name(f".{path.name}.draft")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -250,3 +248,12 @@ class SecretSigner(Signer):
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8-sig").splitlines()
+
+
+def _name(line: str) -> str:
+    """The variable that a line of `.env` sets."""
+    return line.partition("=")[0].strip().removeprefix("export ").strip()

@@ -1,6 +1,6 @@
 """The registry of first-run steps: what each app needs to exist before it can serve. The `init` command takes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,12 +29,14 @@ class Run:
 class Setup:
     """The first-run steps of one app.
 
-    `secrets` maps variables of `.env` to functions that make fresh values. `make_files()` writes the key files that are
+    `secrets` maps variables of `.env` to functions that make fresh values; those in `needed` may not be empty.
+    `make_files()` writes the key files that are
     missing and returns their paths. `make_rows(run)` runs after the migrations and makes the first rows, or none where
     there are some. `make_demo_data(count, progress)` makes that many rows of each kind, of which nobody has the secret.
     """
 
     secrets: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    needed: Collection[str] = ()
     make_files: Callable[[], list[Path]] = list
     make_rows: Callable[[Run], list[Made]] = lambda _run: []
     make_demo_data: Callable[[int, Progress], None] = lambda _count, _progress: None

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandParser
 
 from tokens.core.commands import RegistryCommand
+from tokens.core.errors import NotConfigured
 from tokens.core.setup import Made, Run, all_setups
 
 
@@ -44,6 +45,9 @@ class Command(RegistryCommand):
             self._tell(list(fresh), files, made)
 
     def _make_secrets(self, path: Path) -> dict[str, str]:
+        for name in (name for setup in all_setups() for name in setup.needed):
+            if not os.environ.get(name, "unset").strip():
+                raise NotConfigured(f"{name} is set to nothing, in {path} or in the environment. Remove that line.")
         fresh = {
             name: make() for setup in all_setups() for name, make in setup.secrets.items() if name not in os.environ
         }
