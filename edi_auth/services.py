@@ -432,11 +432,8 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     """
     now = now or timezone.now()
     action, fields = UPDATES[type(row)]
-    if isinstance(row, ApiKey):
-        starts_at = changes.get("starts_at", row.starts_at)
-        lifecycle.check_order(starts_at, changes.get("expires_at", row.expires_at), field="valid-to")
-        if "expires_at" in changes:
-            lifecycle.check_lifetime(changes["expires_at"], setting="API_KEY", field="valid-to", now=now)
+    if isinstance(row, ApiKey) and "expires_at" in changes:
+        lifecycle.check_lifetime(changes["expires_at"], setting="API_KEY", field="valid-to", now=now)
     if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
         raise Invalid("email", "A Google profile needs an e-mail address.")
     _change(row, action, {name: changes[name] for name in sorted(changes.keys() & fields)}, actor=actor, now=now)

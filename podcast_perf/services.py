@@ -195,9 +195,6 @@ def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None
     Raises `AlreadyExists` for a taken name, and `Invalid`.
     """
     now = now or timezone.now()
-    if changes.keys() & {"starts_at", "expires_at"}:
-        starts_at = changes.get("starts_at", publisher.starts_at)
-        lifecycle.check_order(starts_at, changes.get("expires_at", publisher.expires_at), field="expires_at")
     if "expires_at" in changes:
         lifecycle.check_lifetime(changes["expires_at"], setting="PUBLISHER", field="expires_at", now=now)
     return lifecycle.change(

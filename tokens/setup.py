@@ -13,6 +13,7 @@ from tokens import services
 from tokens.core import demo, rotation, setup
 from tokens.core.audit import SYSTEM
 from tokens.core.demo import Progress, RandomHex, renumbered, used_life
+from tokens.core.errors import AlreadyExists
 from tokens.core.models import digest
 from tokens.core.setup import Made, Run
 from tokens.models import NamedToken, OperatorPolicy
@@ -26,6 +27,11 @@ def make_rows(run: Run) -> list[Made]:
     made = []
     users = get_user_model().objects
     if not users.filter(is_superuser=True).exists():
+        if users.filter(username=FIRST_OPERATOR).exists():
+            words = (
+                f"There is no superuser, and {FIRST_OPERATOR} is an operator already. Run: manage.py createsuperuser"
+            )
+            raise AlreadyExists(words)
         password = secrets.token_urlsafe(12)
         first = users.create_superuser(FIRST_OPERATOR, password=password)
         OperatorPolicy.objects.create(user=first, first_password=digest(first.password))

@@ -2,12 +2,14 @@
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from edi_auth.models import ApiKey, Group, Profile
+from edi_auth.models import ApiKey, Group, Profile, edi_id_of
 from podcast_perf.models import Publisher
 from tests.factories import GroupFactory, NamedTokenFactory, ProfileFactory, PublisherFactory
 from tokens.models import AuditEvent, NamedToken
@@ -180,6 +182,18 @@ def test_adds_no_profile_of_an_identity_that_makes_no_sense(admin, uid):
     admin.post(reverse("admin:edi_auth_profile_add"), body, follow=True)
     assert "\n" not in "".join(Profile.objects.values_list("idp_uid", flat=True))
     assert not Profile.objects.exclude(idp_uid="jane").exists()
+
+
+def test_saves_a_group_with_a_thousand_members_and_more(admin):
+    fields = {"idp": "orcid", "created_at": timezone.now()}
+    Profile.objects.bulk_create(
+        Profile(idp_uid=str(number), edi_id=edi_id_of(str(number)), **fields) for number in range(1500)
+    )
+    ids = list(Profile.objects.values_list("pk", flat=True))
+    body = urlencode({"name": "Curators", "members": ids}, doseq=True)
+    form = {"data": body, "content_type": "application/x-www-form-urlencoded"}
+    assert admin.post(reverse("admin:edi_auth_group_add"), **form).status_code == 302
+    assert Group.objects.get().members.count() == 1500
 
 
 def test_adds_a_group_with_its_members(admin):

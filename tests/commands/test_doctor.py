@@ -167,6 +167,13 @@ def test_tells_of_an_origin_that_is_no_allowed_host(examined, settings, hosts, v
     assert finding["verdict"] == verdict
 
 
+@pytest.mark.parametrize("origin", ["https://[::1]:7443", "https://[::1]"])
+def test_knows_an_origin_that_is_an_address_of_ipv6(examined, settings, origin):
+    settings.CSRF_TRUSTED_ORIGINS, settings.ALLOWED_HOSTS = [origin], ["[::1]"]
+    (finding,), _ = examined("proxy")
+    assert finding["verdict"] == "ok"
+
+
 def test_tells_of_a_mail_server_that_does_not_answer(examined, settings):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.EMAIL_PORT = listener.getsockname()[1]

@@ -160,6 +160,25 @@ def test_respects_a_variable_that_is_set(manage, folder, monkeypatch, value):
     assert "Podcast X-PUB-KEY" not in outcome.out
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "TOKENS_SECRET_KEY"])
+def test_says_which_variable_stands_in_its_way(manage, folder, monkeypatch, name):
+    monkeypatch.setenv(name, "")
+    outcome = manage("init")
+    assert outcome.code == 1
+    path = folder / ".env"
+    assert (
+        outcome.err == f"CommandError: {name} is set to nothing, in {path} or in the environment. Remove that line.\n"
+    )
+    assert not path.exists()
+
+
+def test_points_elsewhere_where_no_operator_may_do_everything(manage, folder):
+    User.objects.create_user("admin", password="correct horse")
+    outcome = manage("init")
+    assert outcome.code == 1
+    assert outcome.err.endswith("Run: manage.py createsuperuser\n")
+
+
 def test_overwrites_no_key_file(manage, folder):
     (folder / "var" / "keys").mkdir(parents=True)
     (folder / "var" / "keys" / "edi.pem").write_text("a key from elsewhere")

@@ -217,3 +217,9 @@ def test_starts_without_the_file(tmp_path):
 )
 def test_asks_for_https_unless_told_otherwise(variables, expected):
     assert read("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", **variables) == expected
+
+
+def test_speaks_for_no_other_host_and_no_other_path():
+    names = ("SECURE_HSTS_SECONDS", "SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH")
+    assert read(*names, SCRIPT_NAME="/registry") == [365 * 24 * 3600, "/registry/", "/registry/"]
+    assert read(*names) == [365 * 24 * 3600, "/", "/"]

@@ -12,6 +12,7 @@ import pytest
 
 from config import env
 from edi_auth import services as edi_services
+from edi_auth.revocations import Snapshot
 from edi_auth.setup import new_edi_key, write_key
 from tests.edi_auth.forge import other_pasta_key
 from tests.factories import NamedTokenFactory, PerformanceTokenFactory
@@ -203,6 +204,17 @@ def test_retires_when_the_last_token_of_the_old_key_is_gone(edi, folder, early, 
         with pytest.raises(Forbidden, match="2027-01-04 20:00:00 UTC"):
             take(edi, None, is_forced=False, now=NOW + LIFETIME - early)
         assert len(names(folder)) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["edi", "pasta"])
+def test_waits_for_tokens_that_were_made_to_last_longer_than_those_of_today(folder, settings, clock, name):
+    settings.EDI_TOKEN_HOURS = 24
+    Snapshot().note_hours(now=NOW)
+    settings.EDI_TOKEN_HOURS = 1
+    settings.EDI_JWT_PRIVATE_KEY_PATH, settings.PASTA_PRIVATE_KEY_PATH = folder / "edi.pem", folder / "pasta.pem"
+    (folder / f"{name}.old-{int(NOW.timestamp())}.pem").touch()
+    assert rotation.signers()[name].next_step(NOW).due_at == NOW + timedelta(hours=24)
 
 
 def test_waits_for_the_youngest_of_several_old_keys(edi, folder):

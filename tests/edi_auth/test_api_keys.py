@@ -416,3 +416,13 @@ def test_refuses_networks_that_make_no_sense(mint, actor, networks):
     with pytest.raises(Invalid):
         services.update(key, actor=actor, allowed_networks=networks)
     assert ApiKey.objects.get().allowed_networks == []
+
+
+def test_holds_a_beginning_against_the_end_that_somebody_else_has_set_meanwhile(actor):
+    key = ApiKeyFactory()
+    stale = ApiKey.objects.get(pk=key.pk)
+    services.update(key, actor=actor, expires_at=NOW + timedelta(days=1))
+    with pytest.raises(Invalid, match="would end before it begins"):
+        services.update(stale, actor=actor, starts_at=NOW + timedelta(days=2))
+    key.refresh_from_db()
+    assert key.starts_at is None

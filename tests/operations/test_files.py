@@ -109,6 +109,11 @@ def test_has_a_unit_that_systemd_accepts(tmp_path):
     assert done.returncode == 0
 
 
+def test_leaves_it_to_the_registry_to_refuse_what_is_too_large():
+    (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", (FOLDER / "nginx.conf").read_text())
+    assert int(megabytes) * 2**20 > settings.MAX_BODY_BYTES
+
+
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not here.")
 def test_has_a_configuration_that_nginx_accepts(tmp_path):
     key, certificate = str(tmp_path / "tls.key"), str(tmp_path / "tls.crt")

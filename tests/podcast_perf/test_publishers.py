@@ -190,3 +190,13 @@ def test_changes_the_name_of_one_that_ends_before_it_begins(actor):
     assert services.update_publisher(publisher, actor=actor, name="Feeds").name == "Feeds"
     with pytest.raises(Invalid):
         services.update_publisher(publisher, actor=actor, starts_at=NOW + timedelta(days=1))
+
+
+def test_holds_a_beginning_against_the_end_that_somebody_else_has_set_meanwhile(actor):
+    publisher = PublisherFactory()
+    stale = Publisher.objects.get(pk=publisher.pk)
+    services.update_publisher(publisher, actor=actor, expires_at=NOW + timedelta(days=1))
+    with pytest.raises(Invalid, match="would end before it begins"):
+        services.update_publisher(stale, actor=actor, starts_at=NOW + timedelta(days=2))
+    publisher.refresh_from_db()
+    assert publisher.starts_at is None

@@ -98,6 +98,36 @@ def test_ends_no_token_that_is_sent_back_as_it_was_shown(api, bearer, microsecon
     assert opens(api, value)
 
 
+def test_ends_no_token_that_is_sent_back_as_it_was_shown_before_others_changed_it(api, actor, bearer, clock):
+    """Or before it was sent back the first time."""
+    services.mint("example", actor=actor)
+    value = services.value("example", actor=actor)
+    (shown,) = (row for row in api.call("GET", "/_/token", bearer=bearer).json()["data"] if row["name"] == "example")
+    for active in (False, True, True):
+        clock.shift(60)
+        updated(api, bearer, active=active)
+    clock.shift(60)
+    again = updated(api, bearer, write=False)
+    for fields in (shown, again):
+        assert updated(api, bearer, expiration_date=fields["expiration_date"])["state"] == "active"
+    services.rotate("example", actor=actor)
+    assert updated(api, bearer, expiration_date=shown["expiration_date"])["state"] == "active"
+    assert opens(api, value)
+
+
+def test_ends_a_token_at_a_moment_that_was_never_shown(api, actor, bearer, clock):
+    services.mint("example", actor=actor)
+    services.mint("other", actor=actor, now=NOW + timedelta(seconds=1))
+    clock.shift(60)
+    services.value("example", actor=actor)
+    ended = milliseconds(NOW + timedelta(seconds=60))
+    clock.shift(60)
+    updated(api, bearer, write=False)
+    for moment in (milliseconds(NOW + timedelta(seconds=1)), ended):
+        assert updated(api, bearer, expiration_date=moment)["state"] == "expired"
+        NamedToken.objects.filter(name="example").update(expires_at=None)
+
+
 def test_leaves_to_a_token_what_makes_it_this_one(actor):
     token = NamedTokenFactory(name="example")
     changes = {"name": "other", "subject": uuid.uuid4(), "revoked_at": NOW, "created_at": LATER}

@@ -77,6 +77,8 @@ def change(
                     getattr(row, name).set(value)
                 else:
                     setattr(row, name, value)
+            if changes.keys() & {"starts_at", "expires_at"}:
+                check_order(getattr(row, "starts_at", None), getattr(row, "expires_at", None), field="expires_at")
             if audit.snapshot(row) != before:
                 validate(row)
                 _save(row, now=now)
