@@ -12,7 +12,7 @@ from tokens.core.audit import Actor
 from tokens.core.errors import Invalid
 from tokens.core.fields import NoUnknownFields, StrictBooleanField, StrictCharField
 from tokens.core.importing import PRESENT, Importer, MomentField, Updater
-from tokens.core.models import digest, preview_of
+from tokens.core.models import digest, is_opaque, preview_of
 
 REASON = "as it was where it was imported from"
 
@@ -72,6 +72,8 @@ class ApiKeyLine(NoUnknownFields, serializers.Serializer[Any]):
         given = {name: attrs.pop(name) for name in ("key", "key_hash", "preview") if name in attrs}
         match given:
             case {"key": key, **rest} if not rest:
+                if not is_opaque(key):
+                    raise serializers.ValidationError({"key": "must not be a signed token."})
                 stored = StoredKey(digest(key), preview_of(key))
             case {"key_hash": key_hash, "preview": preview, **rest} if not rest:
                 stored = StoredKey(key_hash.lower(), preview)

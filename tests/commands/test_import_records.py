@@ -431,6 +431,8 @@ WHEN_WORDS = "must be a date and time such as 2027-01-31T12:00:00Z."
         (group(edi_id="EDI-1"), f"edi_id: 'EDI-1' {EDI_ID_WORDS}"),
         (group(edi_id=edi_id_of("vetted"), members=[]), f"edi_id: {edi_id_of('vetted')!r} {EDI_ID_WORDS}"),
         (api_key(), f"There is no profile {EDI_ID}."),
+        (api_key(key=SIGNED_ELSEWHERE), "key: must not be a signed token."),
+        (publisher(key=SIGNED_ELSEWHERE), "key: must have at most 1024 characters, and not be a signed token."),
         (api_key(key_hash=digest(KEY), preview="R9arQ"), KEY_WORDS),
         ({"kind": "api_key", "owner": EDI_ID, "name": "laptop"}, KEY_WORDS),
         ({"kind": "api_key", "owner": EDI_ID, "name": "laptop", "key_hash": digest(KEY)}, KEY_WORDS),
