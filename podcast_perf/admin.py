@@ -29,6 +29,9 @@ class PublisherForm(forms.ModelForm):
         help_text="Leave empty for a fresh key. A key that the publisher has already goes on working if you paste it.",
     )
 
+    def validate_unique(self) -> None:
+        """Leave it to the service, which takes the name of a revoked publisher for free."""
+
     class Meta:
         model = Publisher
         fields = ("name", "is_active", "starts_at", "expires_at", "allowed_networks")

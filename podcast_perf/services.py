@@ -168,7 +168,7 @@ def add_publisher(
 ) -> Minted[Publisher]:
     """A publisher and, this once, its key: `raw_key`, which it has already, or a fresh one.
 
-    Raises `AlreadyExists` when name or key is taken, and `Invalid`.
+    A revoked publisher leaves its name to it. Raises `AlreadyExists` when name or key is taken, and `Invalid`.
     """
     now = now or timezone.now()
     lifecycle.check_order(starts_at, expires_at, field="expires_at")
@@ -186,21 +186,37 @@ def add_publisher(
         created_at=now,
     )
     taken = "There is a publisher of that name or key already."
-    return Minted(lifecycle.insert(publisher, Action.ADD_PUBLISHER, actor=actor, taken=taken, now=now), key)
+    with transaction.atomic():
+        _leave_name(name, actor=actor, now=now)
+        return Minted(lifecycle.insert(publisher, Action.ADD_PUBLISHER, actor=actor, taken=taken, now=now), key)
 
 
 def update_publisher(publisher: Publisher, *, actor: Actor, now: datetime | None = None, **changes: Any) -> Publisher:
     """Change `name`, `is_active`, `starts_at`, `expires_at`, `allowed_networks` of a publisher.
 
-    Raises `AlreadyExists` for a taken name, and `Invalid`.
+    A revoked publisher leaves its name to it. Raises `AlreadyExists` for a taken name, and `Invalid`.
     """
     now = now or timezone.now()
     if "expires_at" in changes:
         lifecycle.check_lifetime(changes["expires_at"], setting="PUBLISHER", field="expires_at", now=now)
+    with transaction.atomic():
+        if changes.get("name", publisher.name) != publisher.name:
+            _leave_name(changes["name"], actor=actor, now=now)
+        return _change(publisher, {name: changes[name] for name in changes.keys() & UPDATABLE}, actor=actor, now=now)
+
+
+def _leave_name(name: str, *, actor: Actor, now: datetime) -> None:
+    """Have a revoked publisher leave `name` to another: its own gets a remark."""
+    revoked = None if "\0" in name else Publisher.objects.filter(name=name, revoked_at__isnull=False).first()
+    if revoked is not None:
+        _change(revoked, {"name": f"{name[:220]} (revoked, id {revoked.pk})"}, actor=actor, now=now)
+
+
+def _change(publisher: Publisher, changes: dict[str, Any], *, actor: Actor, now: datetime) -> Publisher:
     return lifecycle.change(
         Publisher.objects.filter(pk=publisher.pk),
         Action.UPDATE_PUBLISHER,
-        {name: changes[name] for name in sorted(changes.keys() & UPDATABLE)},
+        changes,
         actor=actor,
         missing="The publisher is gone.",
         taken="There is a publisher of that name already.",

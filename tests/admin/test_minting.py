@@ -201,3 +201,19 @@ def test_adds_a_group_with_its_members(admin):
     body = {"name": "Curators", "members": [member.pk]}
     assert admin.post(reverse("admin:edi_auth_group_add"), body).status_code == 302
     assert Group.objects.get().member_ids == [member.edi_id]
+
+
+def test_adds_a_publisher_by_the_name_of_a_revoked_one(admin):
+    PublisherFactory(name="Feeds", revoked_at=timezone.now())
+    admin.post(
+        reverse("admin:podcast_perf_publisher_add"), {"name": "Feeds", "allowed_networks": "", "is_active": "on"}
+    )
+    assert Publisher.objects.get(name="Feeds").revoked_at is None
+
+
+def test_adds_no_publisher_by_a_name_that_is_taken(admin):
+    taken = PublisherFactory(name="Feeds")
+    body = {"name": "Feeds", "allowed_networks": "", "is_active": "on"}
+    response = admin.post(reverse("admin:podcast_perf_publisher_add"), body, follow=True)
+    assert "There is a publisher of that name" in response.content.decode()
+    assert list(Publisher.objects.all()) == [taken]

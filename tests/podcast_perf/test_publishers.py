@@ -200,3 +200,44 @@ def test_holds_a_beginning_against_the_end_that_somebody_else_has_set_meanwhile(
         services.update_publisher(stale, actor=actor, starts_at=NOW + timedelta(days=2))
     publisher.refresh_from_db()
     assert publisher.starts_at is None
+
+
+@pytest.fixture
+def gone(actor):
+    """A revoked publisher named Feeds."""
+    return services.revoke_publisher(PublisherFactory(name="Feeds"), actor=actor)
+
+
+@pytest.mark.parametrize("given", [{}, {"raw_key": "the-key-that-it-has-already"}], ids=["fresh", "brought"])
+def test_gives_the_name_of_a_revoked_one_to_another(api, actor, gone, given):
+    publisher, key = services.add_publisher("Feeds", actor=actor, **given)
+    gone.refresh_from_db()
+    assert (publisher.name, gone.name) == ("Feeds", f"Feeds (revoked, id {gone.pk})")
+    assert services.publisher_of("Feeds") == publisher
+    assert opens(api, key)
+    assert not opens(api, secret_of(gone))
+    event = AuditEvent.objects.get(action=services.Action.UPDATE_PUBLISHER)
+    assert (event.object_id, event.before, event.after) == (str(gone.pk), {"name": "Feeds"}, {"name": gone.name})
+
+
+def test_lets_another_take_the_name_of_a_revoked_one(actor, gone):
+    publisher = services.update_publisher(PublisherFactory(name="Other"), actor=actor, name="Feeds")
+    gone.refresh_from_db()
+    assert (publisher.name, gone.name) == ("Feeds", f"Feeds (revoked, id {gone.pk})")
+
+
+def test_gives_the_longest_name_to_another(actor):
+    name = "F" * 255
+    services.revoke_publisher(PublisherFactory(name=name), actor=actor)
+    assert services.add_publisher(name, actor=actor).row.name == name
+
+
+def test_leaves_a_revoked_one_its_name_where_another_cannot_be_added(actor, gone):
+    with pytest.raises(AlreadyExists):
+        services.add_publisher("Feeds", actor=actor, raw_key=secret_of(PublisherFactory()))
+    gone.refresh_from_db()
+    assert gone.name == "Feeds"
+
+
+def test_leaves_a_revoked_one_its_name_when_something_else_of_it_is_changed(actor, gone):
+    assert services.update_publisher(gone, actor=actor, name="Feeds", is_active=False).name == "Feeds"
