@@ -109,6 +109,39 @@ def test_finds_a_row_by_how_a_field_begins(admin, name, make, query):
     assert listed(admin, name, q=query) == [wanted]
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Limits that a handful of rows exceeds."""
+    for name, most in {"MAX_FOUND": 3, "FEW": 6, "RECENT": 8}.items():
+        monkeypatch.setattr(listing, name, most)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ("ci ci ci ci ci", [4, 3, 2]),  # few enough to look at all
+        ("ci ci ci ci ci ci ci ci ci x", [8, 7, 6]),  # more, of which the last rows hold enough
+        ("ci ci ci ci ci ci ci x x x ci x x x x", [10]),  # more, of which they hold but one
+    ],
+)
+def test_finds_the_newest_of_many_events_first(admin, few, labels, found):
+    rows = [event(label) for label in labels.split()]
+    shown = listed(admin, "tokens_auditevent", q="ci")
+    assert len(shown) == listing.MAX_FOUND
+    assert shown[: len(found)] == [rows[place] for place in found]
+
+
+def test_finds_the_newest_keys_of_an_owner_first(admin, few):
+    owner = ProfileFactory(email="wanted@example.org")
+    rows = [ApiKeyFactory(owner=owner) for _ in range(5)]
+    assert listed(admin, "edi_auth_apikey", q="wanted") == rows[:1:-1]
+
+
+def event(label):
+    """An event about a row of that name."""
+    return audit.record(Action.MINT, NamedTokenFactory.build(pk=1, name=label), actor=SYSTEM)
+
+
 @pytest.mark.parametrize("query", ["wanted%", "wante_", "anted", "WANTED"])
 def test_takes_no_character_for_another(admin, query):
     NamedTokenFactory(name="wanted")
@@ -330,6 +363,29 @@ def test_shows_how_often_and_when_something_was_used(admin, name):
 def test_claims_no_uses_of_what_is_checked_elsewhere(admin):
     PerformanceTokenFactory()
     assert ">Uses<" not in admin.get(reverse("admin:podcast_perf_performancetoken_changelist")).content.decode()
+
+
+def test_exports_all_that_a_search_finds(admin, few):
+    rows = [event(label) for label in ["other", *["ci"] * 12]]
+    url = reverse("admin:tokens_auditevent_export", args=["jsonl"])
+    exported = [json.loads(line) for line in b"".join(admin.get(url, {"q": "ci"}).streaming_content).splitlines()]
+    assert sorted(one["id"] for one in exported) == [row.pk for row in rows[1:]]
+
+
+def test_exports_what_a_search_finds_by_either_way(admin, few):
+    owner = ProfileFactory(email="wanted@example.org")
+    rows = [*(ApiKeyFactory(owner=owner) for _ in range(4)), ApiKeyFactory(name="wanted")]
+    ApiKeyFactory()
+    ApiKeyFactory(owner=owner, is_active=False)
+    url = reverse("admin:edi_auth_apikey_export", args=["json"])
+    exported = json.loads(b"".join(admin.get(url, {"q": "wanted", "state": "active"}).streaming_content))
+    assert sorted(one["id"] for one in exported) == [row.pk for row in rows]
+
+
+def test_exports_nothing_for_what_no_database_looks_up(admin):
+    NamedTokenFactory()
+    text = b"".join(admin.get(reverse("admin:tokens_namedtoken_export", args=["json"]), {"q": "\0"}).streaming_content)
+    assert json.loads(text) == []
 
 
 def test_exports_a_selection(admin):

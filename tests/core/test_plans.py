@@ -23,7 +23,7 @@ from tests.factories import (
     value_of,
 )
 from tokens import services as token_services
-from tokens.core.admin.listing import MAX_FOUND, MAX_LISTED
+from tokens.core.admin.listing import FEW, MAX_LISTED
 from tokens.core.audit import Actor
 from tokens.core.errors import InvalidCredential
 from tokens.core.operations import notices
@@ -221,9 +221,7 @@ def test_searches_by_indexes(client, django_user_model, name):
     client.force_login(django_user_model.objects.create_superuser("jane"))
     with CaptureQueriesContext(connection) as captured:
         assert client.get(f"{reverse(f'admin:{name}_changelist')}?q=wanted").status_code == 200
-    statements = [
-        ran["sql"] for ran in captured if ran["sql"].endswith(f"LIMIT {MAX_FOUND}") and "wanted" in ran["sql"]
-    ]
+    statements = [ran["sql"] for ran in captured if ran["sql"].endswith(f"LIMIT {FEW}") and "wanted" in ran["sql"]]
     assert statements
     assert len(captured) < 10
     assert {sql: found for sql in statements if (found := scans(sql))} == {}

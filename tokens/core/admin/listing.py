@@ -33,8 +33,8 @@ from tokens.core.times import later
 MAX_LISTED = 1000
 # How many rows may be looked at one by one.
 FEW = 20_000
-# How many rows one query of a search may find.
-MAX_FOUND = 1000
+# How many rows a search may find, and among how many of the newest it looks for them where more than `FEW` are alike.
+MAX_FOUND, RECENT = 1000, 100_000
 # How many rows of an export are read at a time, and how long finding all of them may take.
 EXPORTED, EXPORT_SECONDS = 1000, 25
 # How a spreadsheet knows a formula, the full width of East Asian ones included, and what it skips before one.
@@ -232,24 +232,52 @@ def verb_words(action: str) -> str:
 
 
 def search(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "QuerySet[Any]":
-    """The rows of `queryset` of which one of `fields` begins with `term`, each looked up in its own index.
+    """The newest rows of `queryset` of which one of `fields` begins with `term`, each looked up in its own index.
 
     A row's own fields are looked up in one query, and so are those of each row that it refers to (`owner__email`).
     """
     model, found = queryset.model, set[Any]()
+    for relation, rows in _alike(model, fields, term):
+        ids = _newest(rows)
+        found.update(_newest(model._default_manager.filter(**{f"{relation}__in": ids})) if relation and ids else ids)
+    return queryset.filter(pk__in=found)
+
+
+def search_all(queryset: "QuerySet[Any]", fields: Sequence[str], term: str) -> "QuerySet[Any]":
+    """All rows of `queryset` that `search` looks for, however many: for an export, which takes its time."""
+    model = queryset.model
+    found = [
+        model._default_manager.filter(**{f"{relation}__in": rows}) if relation else rows
+        for relation, rows in _alike(model, fields, term)
+    ]
+    first, *rest = (rows.order_by().values("pk") for rows in found)
+    return queryset.filter(pk__in=first.union(*rest) if rest else first)
+
+
+def _alike(model: type[Model], fields: Sequence[str], term: str) -> Iterator[tuple[str, "QuerySet[Any]"]]:
+    """The rows of which one of `fields` begins with `term`, by the relation that leads there, empty for own fields."""
     alike: dict[str, list[str]] = {}
     for field in fields:
         relation, _, name = field.rpartition(LOOKUP_SEP)
         alike.setdefault(relation, []).append(name)
     for relation, names in alike.items():
-        looked_up = model._meta.get_field(relation).related_model if relation else model
-        rows = looked_up._default_manager.filter(reduce(or_, (Q(**{f"{name}__begins": term}) for name in names)))
-        ids = list(rows.order_by().values_list("pk", flat=True)[:MAX_FOUND])
-        if relation and ids:
-            related = model._default_manager.filter(**{f"{relation}__in": ids}).order_by()
-            ids = list(related.values_list("pk", flat=True)[:MAX_FOUND])
-        found.update(ids)
-    return queryset.filter(pk__in=found)
+        looked_up: Any = model._meta.get_field(relation).related_model if relation else model
+        yield relation, looked_up._default_manager.filter(reduce(or_, (Q(**{f"{one}__begins": term}) for one in names)))
+
+
+def _newest(rows: "QuerySet[Any]") -> list[Any]:
+    """The ids of the newest `MAX_FOUND` of `rows`.
+
+    Where there are more than `FEW`, they are looked for among the `RECENT` last of the table; if those are not enough,
+    any others come after them: no index has the rows of a search in the order of their making.
+    """
+    ids = rows.order_by().values_list("pk", flat=True)
+    found = sorted(ids[:FEW], reverse=True)
+    if len(found) < FEW:
+        return found[:MAX_FOUND]
+    last = rows.model._default_manager.order_by("-pk").values_list("pk", flat=True)[0]
+    recent = ids.filter(pk__gt=last - RECENT).order_by("-pk")[:MAX_FOUND]
+    return list(dict.fromkeys([*recent, *found]))[:MAX_FOUND]
 
 
 def relative(moment: datetime, *, now: datetime) -> str:

@@ -91,11 +91,14 @@ class ListAdmin(LookupAdmin):
         return RegistryChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """The rows of which a search field begins with the term."""
-        term = search_term.strip()
+        """The newest rows of which a search field begins with the term."""
+        return self._found(request, queryset, search_term, search=listing.search), False
+
+    def _found(self, request: HttpRequest, queryset: Any, search_term: str, *, search: Callable[..., Any]) -> Any:
+        term, fields = search_term.strip(), self.get_search_fields(request)
         if "\0" in term:  # PostgreSQL refuses to look it up
-            return queryset.none(), False
-        return (listing.search(queryset, self.get_search_fields(request), term) if term else queryset), False
+            return queryset.none()
+        return search(queryset, fields, term) if term and fields else queryset
 
     def get_urls(self) -> list[URLPattern]:
         """The pages of the model, and the exports of its list."""
@@ -109,10 +112,14 @@ class ListAdmin(LookupAdmin):
             raise PermissionDenied
         if format not in self.export_formats:
             raise Http404
+        term, asked = request.GET.get(SEARCH_VAR, ""), request.GET.copy()
+        asked.pop(SEARCH_VAR, None)  # the list finds no more by it than it shows
+        request.GET = asked  # type: ignore[assignment]  # the stubs know of none but the first
         try:
-            rows = self.get_changelist_instance(request).queryset
+            filtered = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
             return HttpResponseRedirect(f"{page_of(self.model, 'changelist')}?{ERROR_FLAG}=1")
+        rows = self._found(request, filtered, term, search=listing.search_all)
         return cast(HttpResponse, self._exported(request, rows, format))
 
     def _exported(self, request: HttpRequest, queryset: QuerySet[Any], format: str) -> Any:
