@@ -4,7 +4,10 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.contrib.messages import get_messages
+from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +22,7 @@ from tests.factories import (
     secret_of,
     value_of,
 )
+from tokens import services
 from tokens.core.admin.roles import make_groups
 from tokens.core.models import State
 from tokens.models import AuditEvent
@@ -55,7 +59,12 @@ every_rotatable = pytest.mark.parametrize("kind", ROTATABLE)
 
 def subject(kind, verb):
     """A row for which there is something to do."""
-    given = {"switch_on": {"is_active": False}, "unlock": {"locked_at": timezone.now()}}.get(verb, {})
+    now = timezone.now()
+    given = {
+        "switch_on": {"is_active": False},
+        "unlock": {"locked_at": now},
+        "extend": {"expires_at": now + timedelta(days=1)},
+    }.get(verb, {})
     return MAKE[kind](**given)
 
 
@@ -234,6 +243,63 @@ def test_shows_the_secret_of_each_that_was_rotated_together(admin, kind):
     shown = do(admin, kind, "rotate", *rows).context["shown"]
     assert {one["object"].pk for one in shown} == {row.pk for row in rows}
     assert len({one["secret"] for one in shown}) == 2
+
+
+def test_shows_what_was_rotated_before_the_database_failed_and_goes_on(admin, monkeypatch):
+    rows = [NamedTokenFactory(name=name) for name in ("one", "two", "three")]
+    rotate = services.rotate
+
+    def failing(row, **options):
+        if row.name == "two":
+            raise OperationalError("the disk is full")
+        return rotate(row, **options)
+
+    monkeypatch.setattr(services, "rotate", failing)
+    response = do(admin, TOKEN, "rotate", *rows, grace="0")
+    assert {one["object"].name for one in response.context["shown"]} == {"one", "three"}
+    page = response.content.decode()
+    assert "two: the database failed" in page
+    assert "the disk is full" not in page
+
+
+@pytest.mark.parametrize("kind", [KEY, PERFORMANCE])
+def test_asks_about_many_with_as_few_queries_as_about_one(admin, kind):
+    rows = [MAKE[kind]() for _ in range(6)]
+    with CaptureQueriesContext(connection) as one:
+        ask(admin, kind, "revoke", rows[0])
+    with CaptureQueriesContext(connection) as many:
+        ask(admin, kind, "revoke", *rows)
+    assert len(many) == len(one)
+
+
+@every_rotatable
+def test_extends_nothing_that_ends_later_or_never(admin, kind):
+    now = timezone.now()
+    soon, later, never = (MAKE[kind](expires_at=end) for end in (now, now + timedelta(days=365), None))
+    untouched = [stored(later), stored(never)]
+    response = do(admin, kind, "extend", soon, later, never)
+    assert [stored(later), stored(never)] == untouched
+    assert "Extended 1. For 2 there was nothing to do." in told(response)
+    soon.refresh_from_db()
+    assert soon.expires_at > now + timedelta(days=29)
+
+
+def test_counts_what_never_ends_before_it_extends(admin):
+    rows = [NamedTokenFactory(expires_at=None), NamedTokenFactory(expires_at=timezone.now() + timedelta(days=3))]
+    rows += [NamedTokenFactory(expires_at=timezone.now() + timedelta(days=365))]
+    response = ask(admin, TOKEN, "extend", *rows)
+    assert response.context["skipped"] == 1
+    assert "1 of 2 ends more than 30 days from now" in " ".join(response.context["consequences"])
+    assert "extend" not in [verb.name for verb in admin.get(change_page(rows[0])).context["offered"]]
+
+
+def change_page(row):
+    return reverse(f"admin:{TOKEN}_change", args=[row.pk])
+
+
+def told(response):
+    """What the operator is told of it."""
+    return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 @every_rotatable

@@ -1,5 +1,6 @@
 """The part of an admin that does verbs: the actions of its list, the pages that ask first, the secret shown once."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -7,6 +8,8 @@ from django.contrib import messages
 from django.contrib.auth import get_permission_codename
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import PermissionDenied
+from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -19,7 +22,14 @@ from tokens.core.admin.verbs import Verb
 from tokens.core.errors import RegistryError
 from tokens.core.models import is_id
 
+log = logging.getLogger(__name__)
+
 Minted = tuple[Model, str]
+
+
+def related(page: ModelAdmin) -> Sequence[str]:
+    """What a list fetches along with its rows."""
+    return page.list_select_related if isinstance(page.list_select_related, list | tuple) else ()
 
 
 class VerbAdmin(ModelAdmin):
@@ -100,7 +110,7 @@ class VerbAdmin(ModelAdmin):
             raise PermissionDenied
         given = request.POST if request.method == "POST" else request.GET
         ids = list(filter(is_id, given.getlist("id")))[: verb.max_selected]
-        rows = list(self.get_queryset(request).filter(pk__in=ids))
+        rows = list(self.get_queryset(request).filter(pk__in=ids).select_related(*related(self)))
         if not rows:
             messages.error(request, "Nothing was selected.")
             return HttpResponseRedirect(self.url("changelist"))
@@ -133,14 +143,21 @@ class VerbAdmin(ModelAdmin):
         return TemplateResponse(request, "admin/registry/ask.html", context)
 
     def _do(self, request: HttpRequest, verb: Verb, rows: list[Any], data: dict[str, Any]) -> HttpResponse:
-        count, minted = 0, []
+        count, left, minted = 0, 0, []
         for row in rows:
-            if not verb.applies(row):
+            if not verb.applies(row) or verb.is_done(row, data):
+                left += 1
                 continue
             try:
                 secret = verb.do(self, request, row, data)
             except RegistryError as exc:
                 messages.error(request, f"{row}: {exc}")
+                continue
+            except DatabaseError as exc:  # secrets of others may be made already, and are shown nowhere but here
+                log.warning("a verb failed (%s)", type(exc).__name__)
+                messages.error(request, f"{row}: the database failed. See what became of it, and try again.")
+                if not connection.in_atomic_block:
+                    connection.close_if_unusable_or_obsolete()
                 continue
             count += 1
             if secret:
@@ -148,7 +165,8 @@ class VerbAdmin(ModelAdmin):
         if minted:
             return self.shown_once(request, minted, done=verb.done.lower())
         what = str(rows[0]) if count == 1 and len(rows) == 1 else str(count)
-        (messages.success if count else messages.warning)(request, f"{verb.done} {what}.")
+        nothing = f" For {left} there was nothing to do." if left else ""
+        (messages.success if count else messages.warning)(request, f"{verb.done} {what}.{nothing}")
         return HttpResponseRedirect(self.url("change", rows[0].pk) if len(rows) == 1 else self.url("changelist"))
 
     def shown_once(self, request: HttpRequest, minted: list[Minted], *, done: str) -> HttpResponse:

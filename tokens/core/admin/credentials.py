@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,7 +15,7 @@ from unfold.utils import display_for_label
 from tokens.core.admin.forms import NetworksField
 from tokens.core.admin.listing import ExpiryFilter, StateFilter, moment
 from tokens.core.admin.registry import RegistryAdmin
-from tokens.core.admin.verbs import REVOKE, Verb
+from tokens.core.admin.verbs import EXTEND, REVOKE, Verb
 from tokens.core.models import Credential, State
 
 STATE_COLOURS = {
@@ -60,10 +61,14 @@ class CredentialAdmin(RegistryAdmin):
         return field
 
     def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
-        """How many work now and will not any more."""
+        """How many work now and will not any more; how many a short extension leaves alone."""
+        now = timezone.now()
+        if verb is EXTEND:
+            late = sum(row.expires_at > now + timedelta(days=30) for row in rows)
+            ends = f"{late} of {len(rows)} end{pluralize(late, 's,')} more than 30 days from now"
+            return [f"{ends}: what would shorten that changes nothing."] if late else []
         if not verb.is_ending:
             return []
-        now = timezone.now()
         usable = [row for row in rows if row.is_usable(now=now)]
         recent = [row for row in rows if row.last_used_at is not None and row.last_used_at > now - timedelta(days=1)]
         return [

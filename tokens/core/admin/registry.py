@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 
 from tokens.core import kinds
 from tokens.core.admin import listing
-from tokens.core.admin.asking import Minted, VerbAdmin
+from tokens.core.admin.asking import Minted, VerbAdmin, related
 from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
@@ -123,8 +123,7 @@ class ListAdmin(LookupAdmin):
         return cast(HttpResponse, self._exported(request, rows, format))
 
     def _exported(self, request: HttpRequest, queryset: QuerySet[Any], format: str) -> Any:
-        related = self.list_select_related if isinstance(self.list_select_related, list | tuple) else ()
-        rows = listing.in_batches(queryset, self.get_queryset(request).select_related(*related))
+        rows = listing.in_batches(queryset, self.get_queryset(request).select_related(*related(self)))
         name = str(self.opts.verbose_name_plural).replace(" ", "-")
         return listing.export(rows, format=format, name=name, documents=self.documents)
 

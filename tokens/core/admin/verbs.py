@@ -42,7 +42,7 @@ class Verb:
 
     `method` names the method of the admin that does it to one row, and returns its new secret or nothing. It is called
     with the request, the row, and the `arguments` that are in what the form asked. `applies` tells whether there is
-    anything to do for a row.
+    anything to do for a row, `is_done` whether there is nothing left to do after all, given what the form asked.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Verb:
     method: str
     arguments: Callable[[dict[str, Any]], tuple[Any, ...]]
     applies: Callable[[Any], bool] = is_live
+    is_done: Callable[[Any, dict[str, Any]], bool] = lambda _row, _data: False
     form: type[forms.Form] = NothingForm
     is_ending: bool = False
     max_selected: int = MAX_SELECTED
@@ -79,11 +80,13 @@ EXTEND = Verb(
     name="extend",
     label="Extend",
     done="Extended",
-    explanation="It will be valid until the moment that you choose, and keep its secret.",
+    explanation="It will be valid until the moment that you choose, and keep its secret. What ends later stays so.",
     permission="extend",
     icon="more_time",
     method="change",
     arguments=lambda data: ({"expires_at": data["expires_at"]},),
+    applies=lambda row: is_live(row) and row.expires_at is not None,
+    is_done=lambda row, data: row.expires_at >= data["expires_at"],
     form=ExpiryForm,
 )
 SWITCH_OFF = Verb(
