@@ -127,6 +127,18 @@ FORGET = Verb(
 )
 
 
+class OperatorForm(UserChangeForm):
+    """An operator; somebody stays who may manage operators."""
+
+    def clean(self) -> Any:
+        """Refuse to take that from the last who may."""
+        data = super().clean() or self.cleaned_data
+        taken = next((name for name in ("is_active", "is_superuser") if not data.get(name)), None)
+        if taken and operators.is_last_superuser(self.instance):
+            self.add_error(taken, "Nobody else would be left to manage operators.")
+        return data
+
+
 @admin.register(Operator)
 class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
     """Operators."""
@@ -135,7 +147,7 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
     list_title = "Operators"
     icon = "manage_accounts"
     is_listed = True
-    form = UserChangeForm
+    form = OperatorForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = (PolicyInline,)

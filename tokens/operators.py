@@ -62,6 +62,12 @@ def named(username: str) -> Operator:
     return row
 
 
+def is_last_superuser(row: Operator) -> bool:
+    """Whether nobody but this operator, as stored, could manage operators."""
+    superusers = Operator.objects.filter(is_active=True, is_staff=True, is_superuser=True)
+    return list(superusers.values_list("pk", flat=True)[:2]) == [row.pk]
+
+
 def must_have_second_factor(row: Operator) -> bool:
     """Whether the settings, or a superuser, demand a second factor of this operator."""
     return settings.SECOND_FACTOR_REQUIRED or row.must_have_second_factor

@@ -1,6 +1,8 @@
 """Operators who are signed in, and a row of every model that the admin shows."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -59,6 +61,17 @@ def member(*roles: str) -> Client:
     browser = Client()
     browser.force_login(user)
     return browser
+
+
+def shown_by(browser: Client, url: str) -> dict[str, Any]:
+    """What the form on a page sends along unseen: the values that it showed."""
+    inputs = re.findall(r"<input[^>]*>", browser.get(url).content.decode())
+    hidden = (dict(re.findall(r'([\w-]+)="([^"]*)"', one)) for one in inputs)
+    found: dict[str, Any] = {}
+    for one in hidden:
+        if one.get("name", "").startswith("initial-") and one["type"] == "hidden":
+            found.setdefault(one["name"], []).append(unescape(one.get("value", "")))
+    return found
 
 
 def about(row: Credential) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import pytest
 from django.contrib.admin import site
 from django.contrib.auth.models import Permission
 from django.urls import reverse
+from django.utils import timezone
 
 from edi_auth.models import ApiKey
+from tests.admin.conftest import shown_by
 from tests.factories import (
     ApiKeyFactory,
     GroupFactory,
@@ -40,7 +42,34 @@ def act(browser, kind, action, *rows, **answers):
 
 
 def change(browser, kind, row, **fields):
-    return browser.post(reverse(f"admin:{kind}_change", args=[row.pk]), fields, follow=True)
+    url = reverse(f"admin:{kind}_change", args=[row.pk])
+    return browser.post(url, {**shown_by(browser, url), **fields}, follow=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"), [(kind, make) for kind, (make, _) in KINDS.items() if "performance" not in kind]
+)
+def test_leaves_as_it_is_what_others_changed_meanwhile(admin, kind, make):
+    row = make()
+    url = reverse(f"admin:{kind}_change", args=[row.pk])
+    shown = shown_by(admin, url)
+    end = shown["initial-expires_at_0"] + shown["initial-expires_at_1"]
+    sooner = timezone.now() + timedelta(minutes=5)
+    type(row).objects.filter(pk=row.pk).update(is_active=False, expires_at=sooner)
+    fields = {"name": row.name, "is_active": "on", "expires_at_0": end[0], "expires_at_1": end[1]}
+    admin.post(url, {**shown, **fields, "allowed_networks": "192.0.2.0/24"})
+    row.refresh_from_db()
+    assert (row.is_active, row.expires_at, row.allowed_networks) == (False, sooner, ["192.0.2.0/24"])
+
+
+def test_leaves_an_administrator_who_was_demoted_meanwhile(admin):
+    row = ProfileFactory(is_administrator=True)
+    url = reverse("admin:edi_auth_profile_change", args=[row.pk])
+    shown = shown_by(admin, url)
+    type(row).objects.filter(pk=row.pk).update(is_administrator=False)
+    admin.post(url, {**shown, "is_administrator": "on", "common_name": "New"})
+    row.refresh_from_db()
+    assert (row.is_administrator, row.common_name) == (False, "New")
 
 
 @every_kind

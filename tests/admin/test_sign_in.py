@@ -417,3 +417,20 @@ def test_keeps_no_session_under_the_name_in_its_cookie(client, django_user_model
     assert not Session.objects.exists()
     client.cookies["sessionid"] = name
     assert client.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("field", "kept"), [("is_superuser", {"is_active": "on"}), ("is_active", {"is_superuser": "on"})]
+)
+def test_keeps_the_last_superuser_who_may_sign_in(admin, operator, field, kept):
+    User.objects.create_superuser("gone", is_active=False)
+    url = reverse("admin:tokens_operator_change", args=[operator.pk])
+    body = {"username": "jane", "policy-TOTAL_FORMS": "0", "policy-INITIAL_FORMS": "0", **kept}
+    response = admin.post(url, body)
+    assert response.context["adminform"].form.errors == {field: ["Nobody else would be left to manage operators."]}
+    operator.refresh_from_db()
+    assert (operator.is_active, operator.is_superuser) == (True, True)
+    User.objects.create_superuser("joe")
+    assert admin.post(url, body).status_code == 302
+    operator.refresh_from_db()
+    assert not getattr(operator, field)

@@ -86,6 +86,26 @@ def test_takes_a_secret_in_the_search_of_a_list_to_its_row_and_into_no_url(page,
     assert not [url for url in urls if secret[:20] in url]
 
 
+def test_switches_nothing_on_that_somebody_switched_off_meanwhile(page, house):
+    end = timezone.now().replace(microsecond=123456) + timedelta(days=9)
+    token = NamedTokenFactory(expires_at=end)
+    sign_in(page, house)
+    page.goto(f"{house}/admin/tokens/namedtoken/{token.pk}/change/")
+    assert page.locator("input[name^=initial-]:visible").count() == 0
+    expect(page.get_by_role("checkbox", name="Active", exact=True)).to_be_checked()
+    NamedToken.objects.filter(pk=token.pk).update(is_active=False)
+    page.get_by_label("Allowed networks").fill("127.0.0.0/8")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_text(f"Saved {token.name}.")).to_be_visible()
+    token.refresh_from_db()
+    assert (token.is_active, token.allowed_networks, token.expires_at) == (False, ["127.0.0.0/8"], end)
+    page.get_by_role("checkbox", name="Active", exact=True).set_checked(True, force=True)
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_role("checkbox", name="Active", exact=True)).to_be_checked()
+    token.refresh_from_db()
+    assert (token.is_active, token.expires_at) == (True, end)
+
+
 def test_searches_a_name_like_any_other_list(page, house):
     sign_in(page, house)
     NamedTokenFactory(name="deploy-1"), NamedTokenFactory(name="backup")

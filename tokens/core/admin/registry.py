@@ -96,9 +96,9 @@ class ListAdmin(LookupAdmin):
 
     def _found(self, request: HttpRequest, queryset: Any, search_term: str, *, search: Callable[..., Any]) -> Any:
         term, fields = search_term.strip(), self.get_search_fields(request)
-        if "\0" in term:  # PostgreSQL refuses to look it up
+        if "\0" in term or (term and not fields):  # PostgreSQL refuses to look it up; there is nowhere to look
             return queryset.none()
-        return search(queryset, fields, term) if term and fields else queryset
+        return search(queryset, fields, term) if term else queryset
 
     def get_urls(self) -> list[URLPattern]:
         """The pages of the model, and the exports of its list."""
@@ -201,6 +201,14 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
     def revoke(self, request: HttpRequest, row: Recorded, reason: str) -> None:
         """End `row` for good."""
         kinds.get(row.kind).revoke(row, actor=operator(request), reason=reason)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form; that of a stored row knows what it showed, and changes nothing that others changed meanwhile."""
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        for name, field in form.base_fields.items():
+            if change and name not in form.declared_fields:  # those are of all forms of the class
+                field.show_hidden_initial = True
+        return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Call the service."""
