@@ -14,13 +14,15 @@ from tokens.core.admin.registry import ListAdmin, RegistryAdmin
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The groups of the sidebar: credentials in the order of their registration, whom they are for, and the house."""
+    """The groups of the sidebar: credentials in the order of their registration, whom they are for, and the rest."""
     models = list(kinds.models().values())
     registry = admin.site._registry  # noqa: SLF001 — has no other
     rest = [model for model, page in registry.items() if isinstance(page, RegistryAdmin) and model not in models]
-    house = [model for model, page in registry.items() if not isinstance(page, RegistryAdmin) and is_listed(page)]
+    administration = [
+        model for model, page in registry.items() if not isinstance(page, RegistryAdmin) and is_listed(page)
+    ]
     overview = _line(request, "Overview", "dashboard", reverse("admin:index"))
-    groups = (("Credentials", models), ("Principals", rest), ("House", house))
+    groups = (("Credentials", models), ("Principals", rest), ("Administration", administration))
     return [
         {"items": [overview]},
         *(

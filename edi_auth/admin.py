@@ -125,7 +125,7 @@ class ProfileAdmin(PrincipalAdmin):
     list_display = ("__str__", "shown_state", "idp", "edi_id", "email", "shown_created")
     list_filter = (LockFilter, "idp")
     search_fields = ("edi_id", "idp_uid", "common_name", "email")
-    search_help_text = "Begins with: name, EDI-ID, identity, e-mail"
+    search_help_text = "Name, EDI-ID, identity or e-mail begins with (case-sensitive)"
     fields = (
         *("idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified", "is_administrator"),
         "links",
@@ -156,7 +156,7 @@ class GroupAdmin(PrincipalAdmin):
     list_display = ("name", "shown_state", "edi_id", "shown_created")
     list_filter = (LockFilter,)
     search_fields = ("edi_id", "name")
-    search_help_text = "Begins with: name, EDI-ID"
+    search_help_text = "Name or EDI-ID begins with (case-sensitive)"
     fields = ("name", "members")
     autocomplete_fields = ("members",)
     keys_of = "group"
@@ -179,7 +179,7 @@ class ApiKeyAdmin(CredentialAdmin):
     list_select_related = ("owner", "group")
     list_filter = (*CredentialAdmin.list_filter, ("owner", AutocompleteSelectFilter))
     search_fields = ("name", "preview", "owner__edi_id", "owner__email", "owner__common_name")
-    search_help_text = "Begins with: name, key, owner"
+    search_help_text = "Name, key or owner begins with (case-sensitive)"
     fields = ("name", "owner", "group", "starts_at", "expires_at", "is_active", "allowed_networks")
     facts = ("labelled_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ("owner", "group")

@@ -50,7 +50,7 @@ class PublisherAdmin(CredentialAdmin):
         "shown_count",
     )
     search_fields = ("name", "preview")
-    search_help_text = "Begins with: name, key"
+    search_help_text = "Name or key begins with (case-sensitive)"
     fields = ("name", "existing_key", "is_active", "starts_at", "expires_at", "allowed_networks")
     facts = ("labelled_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ()
@@ -125,7 +125,7 @@ class PerformanceTokenAdmin(CredentialAdmin):
     list_select_related = ("publisher",)
     list_filter = (*CredentialAdmin.list_filter, ("publisher", AutocompleteSelectFilter))
     search_fields = ("serial",)
-    search_help_text = "Begins with: serial"
+    search_help_text = "Serial begins with (case-sensitive)"
     fields = ("hours", "admin")
     facts = (
         *("shown_serial", "labelled_state", "shown_role", "shown_hours", "shown_owner", "shown_created"),

@@ -43,7 +43,7 @@ class NamedTokenAdmin(CredentialAdmin):
     verbs = ROTATABLE_VERBS
     list_display = ("name", "shown_state", "shown_writing", "shown_created", "shown_expiry", "shown_use", "shown_count")
     search_fields = ("name",)
-    search_help_text = "Begins with: name"
+    search_help_text = "Name begins with (case-sensitive)"
     fields = ("name", "can_write", "is_active", "expires_at", "allowed_networks")
     facts = ("labelled_state", "shown_created", "shown_use", "shown_count", "shown_rotation")
 
@@ -84,7 +84,7 @@ class PolicyInline(StackedInline):
 
     model = OperatorPolicy
     can_delete = False
-    verbose_name_plural = "Demands"
+    verbose_name_plural = "Requirements"
 
 
 class SuperuserAdmin(LookupAdmin):

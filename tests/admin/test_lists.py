@@ -282,7 +282,7 @@ def test_keeps_a_pasted_secret_out_of_url_page_session_and_log(admin, caplog):
 
 def test_tells_what_it_did_not_find(admin):
     response = admin.post(reverse("find_secret"), {"secret": "nobody-had-this"}, follow=True)
-    assert "That opens nothing here." in response.content.decode()
+    assert "No credential here matches that." in response.content.decode()
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "TOKENS_SECRET_KEY", "PERFORMANCE_PUBLIC_KEY", "EDI_SERVICE_KEY"])

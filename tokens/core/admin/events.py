@@ -45,7 +45,7 @@ class AuditEventAdmin(HistoryAdmin):
     list_display = ("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "reason")
     list_filter = (listing.PeriodFilter, listing.ActionFilter, listing.ChannelFilter, AboutFilter)
     search_fields = ("object_label", "request_id")
-    search_help_text = "Begins with: object, request id"
+    search_help_text = "Object or request id begins with (case-sensitive)"
     export_formats = ("jsonl", "csv")
     fields = (
         *("shown_at", "shown_action", "shown_object", "shown_actor", "channel", "address", "request_id", "reason"),

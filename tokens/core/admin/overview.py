@@ -19,7 +19,7 @@ from tokens.core.operations import counters
 from tokens.core.operations.counters import DAYS
 
 COLOURS = ("#7e22ce", "#0e7490", "#b45309", "#15803d", "#be185d", "#4d7c0f")
-UNKNOWN = "That opens nothing here."
+UNKNOWN = "No credential here matches that."
 _warnings: list[Callable[[HttpRequest], str]] = []
 
 
