@@ -1,7 +1,7 @@
 """Minting in the admin: the secret is shown once, kept out of caches, and works."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -139,6 +139,20 @@ def test_refuses_a_taken_name_with_a_message(admin, kind, existing):
     assert response.status_code == 200
     assert "already" in response.content.decode()
     assert MODELS[kind].objects.count() == 1
+
+
+@pytest.mark.parametrize(("kind", "setting"), [(TOKEN, "NAMED_TOKEN"), (PUBLISHER, "PUBLISHER"), (KEY, "API_KEY")])
+def test_says_on_the_form_what_is_refused_and_keeps_what_was_typed(admin, settings, kind, setting):
+    setattr(settings, f"{setting}_MAX_LIFETIME", timedelta(days=30))
+    typed = {"allowed_networks": "192.0.2.0/24", "expires_at_0": "2099-01-31", "expires_at_1": "12:00:00"}
+    response = add(admin, kind, **typed)
+    form = response.context["adminform"].form
+    assert form.errors == {"expires_at": ["Must lie within 30 days; that is the longest that is allowed here."]}
+    page = response.content.decode()
+    assert 'value="192.0.2.0/24"' in page
+    assert 'value="2099-01-31"' in page
+    assert not MODELS[kind].objects.filter(name=SUBMIT[kind]()["name"]).exists()
+    assert not AuditEvent.objects.exists()
 
 
 def test_refuses_a_key_that_would_end_before_it_begins(admin):

@@ -23,8 +23,11 @@ from tokens.core.admin.asking import Minted, VerbAdmin, related
 from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
-from tokens.core.errors import RegistryError
+from tokens.core.errors import AlreadyExists, Invalid, RegistryError
 from tokens.core.models import AuditEvent, Recorded, is_id
+
+# What forms call the fields that the APIs have other names for.
+FIELDS = {"expiration_date": "expires_at", "valid-to": "expires_at", "key": "existing_key"}
 
 
 def check_ids(request: HttpRequest, *names: str) -> None:
@@ -208,7 +211,8 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
         for name, field in form.base_fields.items():
             if change and name not in form.declared_fields:  # those are of all forms of the class
                 field.show_hidden_initial = True
-        return form
+        refusal: RegistryError | None = request.META.get("registry.refusal")
+        return form if refusal is None else refused(form, refusal)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Call the service."""
@@ -234,11 +238,18 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """The form, with the verbs above it and the timeline below; what a service refuses is a message."""
+        """The form, with the verbs above it and the timeline below.
+
+        What a service refuses is said there, with all that was typed; a race with somebody else is a message.
+        """
         context = self._context_of(request, object_id) if object_id else adding(self.add_words)
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        context |= extra_context or {}
         try:
-            return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+            return super().changeform_view(request, object_id, form_url, context)
+        except (Invalid, AlreadyExists) as exc:
+            request.META["registry.refusal"] = exc
+            return super().changeform_view(request, object_id, form_url, context)
         except RegistryError as exc:
             messages.error(request, str(exc))
             return HttpResponseRedirect(request.get_full_path())
@@ -272,6 +283,22 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
         """Back to the row."""
         messages.success(request, f"Saved {obj}.")
         return HttpResponseRedirect(self.url("change", obj.pk))
+
+
+def refused(form: Any, refusal: RegistryError) -> Any:
+    """The class `form`, but at fault for what a service refused: in the field that it names, if there is one."""
+    named = getattr(refusal, "field", "")
+    words = str(refusal).removeprefix(f"{named}: ")
+
+    class RefusedForm(form):
+        def clean(self) -> Any:
+            """Say it."""
+            data = super().clean()
+            name = FIELDS.get(named, named)
+            self.add_error(name if name in self.fields else None, capfirst(words))
+            return data
+
+    return RefusedForm
 
 
 def adding(words: str) -> dict[str, Any]:
