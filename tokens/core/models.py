@@ -1,7 +1,6 @@
 """What every issuer builds on: the abstract `Credential`, and the tables of audit events, counts and notices."""
 
 import hashlib
-import re
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -16,8 +15,8 @@ from tokens.core.addresses import is_network, is_within
 from tokens.core.prepared import Slot
 from tokens.core.times import later
 
-# What begins as every JSON object in base64url does, in three parts (RFC 7515, section 3.1).
-SIGNED = re.compile(r"eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
+# How a JSON object in base64url begins, and so a signed token of three parts (RFC 7515, section 3.1).
+SIGNED = "eyJ"
 
 
 def digest(secret: str) -> str:
@@ -51,7 +50,7 @@ def is_id(raw: str) -> bool:
 
 def is_opaque(raw: str) -> bool:
     """Whether `raw` could be a random key, which is found by its digest."""
-    return 0 < len(raw) <= 1024 and not SIGNED.fullmatch(raw)
+    return 0 < len(raw) <= 1024 and not (raw.startswith(SIGNED) and raw.count(".") == 2)
 
 
 @models.CharField.register_lookup
