@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
@@ -180,6 +180,7 @@ class ApiKeyAdmin(CredentialAdmin):
     list_filter = (*CredentialAdmin.list_filter, ("owner", AutocompleteSelectFilter))
     search_fields = ("name", "preview", "owner__edi_id", "owner__email", "owner__common_name")
     search_help_text = "Name, key or owner begins with (case-sensitive)"
+    form_names: ClassVar[dict[str, str]] = {"valid-to": "expires_at"}
     fields = ("name", "owner", "group", "starts_at", "expires_at", "is_active", "allowed_networks")
     facts = ("labelled_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ("owner", "group")

@@ -1,7 +1,7 @@
 """The admin of publishers and performance tokens."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -51,6 +51,7 @@ class PublisherAdmin(CredentialAdmin):
     )
     search_fields = ("name", "preview")
     search_help_text = "Name or key begins with (case-sensitive)"
+    form_names: ClassVar[dict[str, str]] = {"key": "existing_key"}
     fields = ("name", "existing_key", "is_active", "starts_at", "expires_at", "allowed_networks")
     facts = ("labelled_state", "shown_key", "shown_created", "shown_use", "shown_count", "shown_rotation")
     kept = ()

@@ -1,7 +1,7 @@
 """The admin of named tokens, of the audit log, and of the operators themselves."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin, messages
@@ -44,6 +44,7 @@ class NamedTokenAdmin(CredentialAdmin):
     list_display = ("name", "shown_state", "shown_writing", "shown_created", "shown_expiry", "shown_use", "shown_count")
     search_fields = ("name",)
     search_help_text = "Name begins with (case-sensitive)"
+    form_names: ClassVar[dict[str, str]] = {"expiration_date": "expires_at"}
     fields = ("name", "can_write", "is_active", "expires_at", "allowed_networks")
     facts = ("labelled_state", "shown_created", "shown_use", "shown_count", "shown_rotation")
 

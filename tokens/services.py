@@ -97,8 +97,10 @@ def is_shown_expiry(name: str, expires_at: datetime | None) -> bool:
     A client that sends back what it was shown must not end the token with it. What was shown is when the token was
     changed, as the audit log tells.
     """
-    token = None if expires_at is None else _named(name).filter(expires_at__isnull=True).first()
-    if token is None or expires_at is None:
+    if expires_at is None:
+        return False
+    token = _named(name).filter(expires_at__isnull=True).first()
+    if token is None:
         return False
     first = expires_at.microsecond // 1000 * 1000
     shown = expires_at.replace(microsecond=first), expires_at.replace(microsecond=first + 999)

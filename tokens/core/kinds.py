@@ -120,6 +120,11 @@ def find(raw: str, *, hint: str = "") -> tuple[Kind, Recorded] | None:
     return None
 
 
+def pasted(text: str) -> str:
+    """The credential in what somebody pasted, with or without the scheme of a header before it (RFC 6750)."""
+    return text.strip().removeprefix("Bearer ").strip()
+
+
 def setting_of(raw: str) -> str:
     """The name of the setting that holds the secret `raw`, of which no row is kept, or nothing."""
     presented, found = digest(raw), ""

@@ -30,9 +30,9 @@ class Setup:
     """The first-run steps of one app.
 
     `secrets` maps variables of `.env` to functions that make fresh values; those in `needed` may not be empty.
-    `make_files()` writes the key files that are
-    missing and returns their paths. `make_rows(run)` runs after the migrations and makes the first rows, or none where
-    there are some. `make_demo_data(count, progress)` makes that many rows of each kind, of which nobody has the secret.
+    `make_files()` writes the key files that are missing and returns their paths. `make_rows(run)` runs after the
+    migrations and makes the first rows, or none where there are some. `make_demo_data(count, progress)` makes that many
+    rows of each kind, of which nobody has the secret.
     """
 
     secrets: Mapping[str, Callable[[], str]] = field(default_factory=dict)

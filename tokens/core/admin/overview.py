@@ -131,7 +131,7 @@ def warnings(request: HttpRequest) -> Iterator[str]:
 @sensitive_post_parameters("secret")
 def find(request: HttpRequest) -> HttpResponse:
     """The way to the row behind a secret or token that somebody found, which goes into no URL, page or log."""
-    raw = request.POST.get("secret", "").strip().removeprefix("Bearer ").strip()
+    raw = kinds.pasted(request.POST.get("secret", ""))
     found = kinds.find(raw) if raw else None
     if found is None:
         setting = kinds.setting_of(raw)

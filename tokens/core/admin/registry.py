@@ -1,6 +1,6 @@
 """The admin of what is recorded: lists, minting with the secret shown once, verbs, timelines, exports. No deletion."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib import messages
@@ -25,9 +25,6 @@ from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
 from tokens.core.errors import AlreadyExists, Invalid, RegistryError
 from tokens.core.models import AuditEvent, Recorded, is_id
-
-# What forms call the fields that the APIs have other names for.
-FIELDS = {"expiration_date": "expires_at", "valid-to": "expires_at", "key": "existing_key"}
 
 
 def check_ids(request: HttpRequest, *names: str) -> None:
@@ -194,6 +191,8 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
     add: Callable[[HttpRequest, Any], Minted]
     change: Callable[[HttpRequest, Any, dict[str, Any]], None]
     add_words = ""
+    # What the form calls fields that services have other names for.
+    form_names: ClassVar[dict[str, str]] = {}
     called: ClassVar[dict[str, str]] = {"add": "its form"}
     change_form_outer_after_template = "admin/registry/timeline.html"
 
@@ -212,7 +211,7 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
             if change and name not in form.declared_fields:  # those are of all forms of the class
                 field.show_hidden_initial = True
         refusal: RegistryError | None = request.META.get("registry.refusal")
-        return form if refusal is None else refused(form, refusal)
+        return form if refusal is None else refused(form, refusal, self.form_names)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Call the service."""
@@ -285,16 +284,16 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
         return HttpResponseRedirect(self.url("change", obj.pk))
 
 
-def refused(form: Any, refusal: RegistryError) -> Any:
+def refused(form: Any, refusal: RegistryError, form_names: Mapping[str, str]) -> Any:
     """The class `form`, but at fault for what a service refused: in the field that it names, if there is one."""
     named = getattr(refusal, "field", "")
+    name = form_names.get(named, named)
     words = str(refusal).removeprefix(f"{named}: ")
 
     class RefusedForm(form):
         def clean(self) -> Any:
             """Say it."""
             data = super().clean()
-            name = FIELDS.get(named, named)
             self.add_error(name if name in self.fields else None, capfirst(words))
             return data
 

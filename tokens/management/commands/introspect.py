@@ -48,7 +48,7 @@ def credentials(name: str) -> Iterator[tuple[int, str]]:
     else:
         lines = Path("/dev/stdin" if name == "-" else name).read_text(errors="replace").splitlines()
     for number, line in enumerate(lines, start=1):
-        if raw := line.strip().removeprefix("Bearer ").strip():
+        if raw := kinds.pasted(line):
             yield number, raw
 
 
