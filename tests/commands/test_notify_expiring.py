@@ -15,6 +15,7 @@ from django.core import mail
 from django.db import connection
 
 from tests.factories import ApiKeyFactory, NamedTokenFactory, PerformanceTokenFactory, ProfileFactory, PublisherFactory
+from tokens.core import kinds
 from tokens.core.models import Notice
 from tokens.core.operations import notices
 
@@ -139,6 +140,14 @@ def test_tries_again_what_could_not_be_sent(token, monkeypatch):
     assert Notice.objects.get().failure == "ConnectionRefusedError"
     assert run_before(days=7) == 1
     assert run_before(days=7) == 0
+
+
+def test_asks_no_more_of_many_that_were_told_than_of_few(django_assert_num_queries):
+    ApiKeyFactory.create_batch(20, expires_at=END)
+    assert run_before(days=7) == 20
+    told_of = [kind for kind in kinds.all_kinds() if kind.model is not None and kind.notifies]
+    with django_assert_num_queries(1 + len(told_of)):
+        assert run_before(days=6) == 0
 
 
 def test_leaves_alone_what_another_run_is_sending(token):

@@ -79,7 +79,8 @@ def expiring(now: datetime) -> Iterator[Expiry]:
         if kind.model is None or not kind.notifies:
             continue
         is_near = Q(expires_at__gt=now - LATE, expires_at__lte=later(now, timedelta(days=max(STAGES))))
-        for row in kind.model.objects.filter(is_near, revoked_at__isnull=True, is_active=True).order_by("expires_at"):
+        rows = kind.model.objects.filter(is_near, revoked_at__isnull=True, is_active=True).select_related()
+        for row in rows.order_by("expires_at"):
             if row.expires_at is not None and not row.is_locked():
                 left = row.expires_at - now
                 yield Expiry(kind, row, row.expires_at, min(days for days in STAGES if left <= timedelta(days=days)))
@@ -88,9 +89,12 @@ def expiring(now: datetime) -> Iterator[Expiry]:
 def notify(now: datetime) -> Outcome:
     """Tell of everything that has reached a stage and was not told of yet. Two runs at once tell nothing twice."""
     outcome = Outcome()
+    sent = Notice.objects.filter(sent_at__isnull=False, expires_at__gt=now - LATE).order_by()
+    told = set(sent.values_list("kind", "object_id", "expires_at", "days", "channel"))
     for expiry in expiring(now):
+        about = expiry.kind.name, str(expiry.row.pk), expiry.expires_at, expiry.days
         for channel, send in channels(expiry).items():
-            notice = _claimed(expiry, channel, now=now)
+            notice = None if (*about, channel) in told else _claimed(expiry, channel, now=now)
             if notice is not None:
                 _deliver(notice, partial(send, expiry, now), outcome, now=now)
     return outcome
