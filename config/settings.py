@@ -150,7 +150,7 @@ PASSWORD_HASHERS = [
     "config.hashers.Argon2",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-# Every operator needs a second factor; where this is false, a superuser can still demand it of one or another.
+# Every operator needs a second factor; where this is false, a superuser can still require it of one or another.
 SECOND_FACTOR_REQUIRED = env.boolean("SECOND_FACTOR_REQUIRED", False)
 OTP_TOTP_ISSUER = "Token registry"
 AXES_FAILURE_LIMIT = 5

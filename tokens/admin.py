@@ -81,7 +81,7 @@ WORDS = {
 
 
 class PolicyInline(StackedInline):
-    """What a superuser demands of an operator."""
+    """What a superuser requires of an operator."""
 
     model = OperatorPolicy
     can_delete = False
@@ -204,12 +204,12 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
         """What they may do."""
         return "everything" if row.is_superuser else ", ".join(group.name for group in row.groups.all()) or "nothing"
 
-    @display(description="Second factor", label={"on": "success", "demanded": "warning", "off": "info"})
+    @display(description="Second factor", label={"on": "success", "required": "warning", "off": "info"})
     def shown_factor(self, row: Any) -> str:
         """Whether signing in takes a code."""
         if row.has_factor:
             return "on"
-        return "demanded" if row.must_have_factor else "off"
+        return "required" if row.must_have_factor else "off"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With their roles and second factors."""
@@ -231,7 +231,7 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
         return field
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Demands are made of operators that there are."""
+        """Requirements are made of operators that there are."""
         return self.inlines if obj else ()
 
     def changeform_view(

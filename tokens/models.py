@@ -111,7 +111,7 @@ class Operator(Recorded, User):
 
     @property
     def must_have_second_factor(self) -> bool:
-        """Whether a superuser demands the second factor of this operator."""
+        """Whether a superuser requires the second factor of this operator."""
         return OperatorPolicy.objects.filter(user_id=self.pk, must_have_second_factor=True).exists()
 
 
@@ -156,17 +156,17 @@ def plain_code(typed: str) -> str:
 
 
 class OperatorPolicy(models.Model):
-    """What a superuser demands of one operator."""
+    """What a superuser requires of one operator."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="policy")
     first_password = models.CharField(max_length=64, blank=True, editable=False)
     must_have_second_factor = models.BooleanField(
-        "demand a second factor", default=False, help_text="Nothing but setting one up is possible without it."
+        "require a second factor", default=False, help_text="Nothing but setting one up is possible without it."
     )
 
     class Meta:
         default_permissions = ()
-        verbose_name = "demand"
+        verbose_name = "requirement"
 
     def __str__(self) -> str:
-        return f"Demands on {self.user}"
+        return f"Requirements of {self.user}"

@@ -69,7 +69,7 @@ def is_last_superuser(row: Operator) -> bool:
 
 
 def must_have_second_factor(row: Operator) -> bool:
-    """Whether the settings, or a superuser, demand a second factor of this operator."""
+    """Whether the settings, or a superuser, require a second factor of this operator."""
     return settings.SECOND_FACTOR_REQUIRED or row.must_have_second_factor
 
 
@@ -77,12 +77,12 @@ def with_factors(rows: QuerySet[Operator]) -> QuerySet[Operator]:
     """`rows`, each with `has_factor` and `must_have_factor`: whether it has a second factor, and has to have one."""
     devices = TOTPDevice.objects.filter(user_id=OuterRef("pk"), confirmed=True)
     policies = OperatorPolicy.objects.filter(user_id=OuterRef("pk"), must_have_second_factor=True)
-    is_demanded = Value(True) if settings.SECOND_FACTOR_REQUIRED else Exists(policies)
-    return rows.annotate(has_factor=Exists(devices), must_have_factor=is_demanded)
+    is_required = Value(True) if settings.SECOND_FACTOR_REQUIRED else Exists(policies)
+    return rows.annotate(has_factor=Exists(devices), must_have_factor=is_required)
 
 
 def factor_of(operator_id: Any) -> tuple[bool, bool]:
-    """Whether an operator has a second factor, and whether one is demanded of them, in one query."""
+    """Whether an operator has a second factor, and whether one is required of them, in one query."""
     rows: Any = with_factors(Operator.objects.filter(pk=operator_id))
     has_factor, must_have_factor = rows.values_list("has_factor", "must_have_factor").get()
     return has_factor, must_have_factor
@@ -116,10 +116,10 @@ def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> tuple[
 
 
 def switch_off_second_factor(row: Operator, *, actor: Actor, reason: str = "") -> None:
-    """Forget the devices of an operator. Raises `Forbidden` where the second factor is demanded of those who ask."""
+    """Forget the devices of an operator. Raises `Forbidden` where the second factor is required of those who ask."""
     with transaction.atomic():
         if must_have_second_factor(row) and actor.id == str(row.pk):
-            raise Forbidden("A second factor is demanded of you.")
+            raise Forbidden("The second factor is required of you.")
         before = audit.snapshot(row)
         TOTPDevice.objects.filter(user_id=row.pk).delete()
         RecoveryCodes.objects.filter(user_id=row.pk).delete()

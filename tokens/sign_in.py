@@ -81,7 +81,7 @@ class SecondFactorMiddleware:
                 if has_factor:
                     return redirect_to_login(request.get_full_path(), reverse("second_factor_code"))
                 if must_have_one and request.path != reverse("second_factor"):
-                    messages.warning(request, "A second factor is demanded of you. Set it up to go on.")
+                    messages.warning(request, "You need a second factor. Set it up to go on.")
                     return redirect("second_factor")
         return self.get_response(request)
 
@@ -158,7 +158,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         except RegistryError as exc:
             messages.error(request, str(exc))
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Second factor", "form": form}
-    context |= {"is_on": row.has_second_factor, "is_demanded": operators.must_have_second_factor(row)}
+    context |= {"is_on": row.has_second_factor, "is_required": operators.must_have_second_factor(row)}
     context["left"] = row.recovery_codes_left
     if not context["is_on"]:
         device = operators.pending_device(row)

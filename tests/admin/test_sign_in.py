@@ -1,4 +1,4 @@
-"""Signing in: the second factor, what superusers demand, what is recorded, and what the browser may load."""
+"""Signing in: the second factor, what superusers require, what is recorded, and what the browser may load."""
 
 import base64
 import hashlib
@@ -251,7 +251,7 @@ def test_leaves_whoever_must_have_one_no_other_page(client):
     assert client.get(INDEX)["Location"] == SETUP
     page = client.get(SETUP)
     assert page.status_code == 200
-    assert "A second factor is demanded of you." in page.content.decode()
+    assert "You need a second factor." in page.content.decode()
     switch_on(client)
     assert client.get(INDEX).status_code == 200
     client.post(SETUP, {"off": "1"})
@@ -263,7 +263,7 @@ def test_records_nothing_where_there_is_none_to_switch_off(admin):
     assert not AuditEvent.objects.exists()
 
 
-def test_is_demanded_of_nobody_for_what_is_demanded_of_another(admin, operator):
+def test_is_required_of_nobody_for_what_is_required_of_another(admin, operator):
     OperatorPolicy.objects.create(user=operator, must_have_second_factor=False)
     OperatorPolicy.objects.create(user=User.objects.create_user("joe"), must_have_second_factor=True)
     assert admin.get(INDEX).status_code == 200
@@ -272,7 +272,7 @@ def test_is_demanded_of_nobody_for_what_is_demanded_of_another(admin, operator):
     assert not TOTPDevice.objects.filter(confirmed=True).exists()
 
 
-def test_can_be_demanded_of_everybody(admin, settings):
+def test_can_be_required_of_everybody(admin, settings):
     settings.SECOND_FACTOR_REQUIRED = True
     assert admin.get(INDEX)["Location"] == SETUP
 
@@ -286,7 +286,7 @@ def test_is_kept_by_whoever_must_have_one_and_forgotten_by_others(admin, setting
     assert not operators.named("jane").has_second_factor
 
 
-def test_is_demanded_by_a_superuser(admin):
+def test_is_required_by_a_superuser(admin):
     joe = User.objects.create_user("joe", is_staff=True)
     url = reverse("admin:tokens_operator_change", args=[joe.pk])
     body = {"username": "joe", "is_active": "on", "policy-TOTAL_FORMS": "1", "policy-INITIAL_FORMS": "0"}
