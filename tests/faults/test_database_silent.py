@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import psutil
 import psycopg
 import pytest
 
@@ -176,13 +175,17 @@ def test_stored_nothing_that_it_said_it_had_not(silent, place):
     assert "while-away" not in names
 
 
-def test_lets_go_of_an_attempt_that_nobody_answered(database):
+def test_hangs_up_after_an_attempt_that_nobody_answered():
     gc.disable()
     try:
-        before = psutil.Process().num_fds()
-        with database.frozen(), pytest.raises(psycopg.OperationalError):
-            Connection.connect(database.url, connect_timeout=2)
-        assert psutil.Process().num_fds() == before
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            with pytest.raises(psycopg.OperationalError):
+                Connection.connect(host="127.0.0.1", port=silent.getsockname()[1], connect_timeout=2)
+            attempts, _ = silent.accept()
+            with attempts:
+                attempts.settimeout(PROMPT_SECONDS)
+                while attempts.recv(1024):
+                    pass
     finally:
         gc.enable()
 
