@@ -45,6 +45,14 @@ def test_goes_through_all_steps_and_says_what_is_next(manage, signer):
     assert told == ["sign", "retire", "publish"]
 
 
+@pytest.mark.parametrize("signer", SECRETS)
+def test_says_that_it_is_done_where_the_start_has_read_the_old_secret_from_the_file(manage, signer, monkeypatch):
+    monkeypatch.setenv(SECRETS[signer], OLD)
+    for following in ("sign", "retire", "publish"):
+        outcome = manage("rotate_keys", signer, "--force", "--json")
+        assert (outcome.code, outcome.document["next"]) == (0, following)
+
+
 @pytest.mark.parametrize("signer", FILES)
 def test_tells_when_the_next_step_may_be_taken(manage, folder, signer):
     manage("rotate_keys", signer)

@@ -207,6 +207,8 @@ class SecretSigner(Signer):
                 f"{self.setting}_ROTATED_AT": str(int(now.timestamp())),
             }
         )
+        if self.setting in os.environ:  # read from the file at the start; to the next look it would override the file
+            os.environ[self.setting] = variables[f"{self.setting}_NEXT"]
         remark = self.old_until(now)[1]
         return f"{self.name} signs with the new secret after the next restart. {remark}".strip()
 
