@@ -43,6 +43,12 @@ def test_finds_nothing_broken_in_a_sound_installation(manage):
     assert "ok         database: ok" in outcome.out
 
 
+def test_asks_for_nothing_that_the_settings_decide_against(examined, settings):
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 3600
+    findings, _ = examined("settings")
+    assert [row for row in findings if "HSTS" in row["words"]] == []
+
+
 def test_tells_of_a_database_that_is_away(examined, monkeypatch):
     def fail(*args, **kwargs):
         raise OperationalError("refused")

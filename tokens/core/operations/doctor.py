@@ -42,8 +42,8 @@ REMEDIES = {
 
 
 def settings_checks() -> Iterator[Finding]:
-    """Django's system checks, those for production included, each with its hint."""
-    messages = checks.run_checks(include_deployment_checks=not settings.DEBUG)
+    """Django's system checks, those for production included, each with its hint; none that the settings silence."""
+    messages = [one for one in checks.run_checks(include_deployment_checks=not settings.DEBUG) if not one.is_silenced()]
     for message in messages:
         verdict: Verdict = "broken" if message.level >= checks.ERROR else "attention"
         yield Finding("settings", verdict, str(message.msg).splitlines()[0], str(message.hint or ""))
