@@ -85,7 +85,7 @@ def test_says_what_expires_and_when(token):
     (message,) = mail.outbox
     assert message.to == ["operators@example.org"]
     assert message.subject == "Named token ci expires in 7 days (2027-03-02 12:00 UTC)"
-    assert "Rotate it" in message.body
+    assert "Extend it" in message.body
 
 
 def test_tells_the_owner_who_takes_mail():
@@ -114,6 +114,11 @@ def test_tells_the_operators_where_the_owner_takes_none():
 def test_tells_of_nothing_that_nobody_would_miss(make):
     make()
     assert run_before(days=1) == 0
+
+
+def test_advises_nothing_that_leaves_the_end_where_it_is(token):
+    run_before(days=1)
+    assert "otate" not in mail.outbox[0].body
 
 
 def test_tells_of_every_kind_that_lasts():

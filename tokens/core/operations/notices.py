@@ -153,7 +153,7 @@ def _deliver(notice: Notice, send: Callable[[], None], outcome: Outcome, *, now:
 def send_mail(expiry: Expiry, now: datetime) -> None:
     """Mail the owner, or the operators. Raises `OSError`."""
     words = expiry.words(now)
-    body = f"{words}.\n\nRotate it or move its end before then; whoever uses it is refused afterwards.\n"
+    body = f"{words}.\n\nExtend it, or move to another one, before then; afterwards whoever uses it is refused.\n"
     subject = " ".join(words.split())
     mail.EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, _recipients(expiry)).send()
 
