@@ -40,7 +40,7 @@ def load(path: Path) -> None:
         raise ImproperlyConfigured(f"{path} cannot be read: {exc.strerror}.") from None
     for number, line in enumerate(lines, start=1):
         if not LINE.fullmatch(line):
-            raise ImproperlyConfigured(f"{path}: line {number} is neither NAME=value nor a remark.")
+            raise ImproperlyConfigured(f"{path}: line {number} is neither NAME=value nor a comment.")
     content = REMARK.sub(r"\1", "\n".join(line.strip() for line in lines))
     environ.Env.read_env(io.StringIO(content))
 

@@ -97,7 +97,7 @@ class PrincipalAdmin(RegistryAdmin):
         number = keys[:1000].count()
         counted, ending = f"{number} API key{pluralize(number)}", pluralize(number, "s,")
         if verb is LOCK:
-            return [f"{counted} stop{ending} working at once.", "Tokens that keys gave are renewed no more."]
+            return [f"{counted} stop{ending} working at once.", "Tokens that keys gave are no longer renewed."]
         if verb is UNLOCK:
             return [f"{counted} can work again."]
         go = pluralize(number, "goes,go")

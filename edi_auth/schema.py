@@ -36,7 +36,7 @@ def _pair(message: str, method: str) -> OpenApiResponse:
 
 def _failures(method: str, **messages: str) -> dict[Any, OpenApiResponse]:
     descriptions = {
-        400: "The body is not what is documented; the message names the field.",
+        400: "The request is not as documented; the message names the field.",
         401: "The credential is unknown, malformed or expired.",
         403: "The credential was revoked, its owner is locked, or it is somebody else's.",
         408: "The body did not arrive.",

@@ -336,7 +336,8 @@ def add_group(
     group = Group(name=name, edi_id=edi_id or random_edi_id(), created_at=now or timezone.now())
     if not EDI_ID.fullmatch(group.edi_id) or group.edi_id in SYSTEM_IDS:
         raise Invalid(
-            "edi_id", f"edi_id: {group.edi_id!r} must be EDI- and 40 small hex digits, and no system principal's."
+            "edi_id",
+            f"edi_id: {group.edi_id!r} must be EDI- and 40 lowercase hex digits, and not a system principal's.",
         )
     if Profile.objects.filter(edi_id=group.edi_id).exists():
         raise AlreadyExists(f"{group.edi_id} is a profile.")
@@ -475,7 +476,7 @@ def key_of(preview_or_id: str) -> ApiKey:
         raise NotFound(f"There is no API key {shown!r}.")
     if len(found) > 1:
         ids = ", ".join(str(key.pk) for key in found)
-        raise Forbidden(f"{preview_or_id!r} fits several API keys; name one by its id: {ids}.")
+        raise Forbidden(f"{preview_or_id!r} matches several API keys; name one by its id: {ids}.")
     return found[0]
 
 

@@ -107,7 +107,7 @@ class PerformanceTokenForm(forms.ModelForm):
         initial=True,
         label="Admin token",
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Without, it is a listener's, for feeds and players.",
+        help_text="If not, it is a listener's token, for feeds and players.",
     )
 
     class Meta:

@@ -246,7 +246,7 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """To the new operator, who may do nothing yet."""
-        messages.success(request, f"Added {obj}, who may do nothing yet. Say below what they may.")
+        messages.success(request, f"Added {obj}, who may do nothing yet. Say below what they may do.")
         return redirect("admin:tokens_operator_change", obj.pk)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:

@@ -119,7 +119,7 @@ def switch_off_second_factor(row: Operator, *, actor: Actor, reason: str = "") -
     """Forget the devices of an operator. Raises `Forbidden` where the second factor is required of those who ask."""
     with transaction.atomic():
         if must_have_second_factor(row) and actor.id == str(row.pk):
-            raise Forbidden("The second factor is required of you.")
+            raise Forbidden("You need a second factor.")
         before = audit.snapshot(row)
         TOTPDevice.objects.filter(user_id=row.pk).delete()
         RecoveryCodes.objects.filter(user_id=row.pk).delete()

@@ -86,7 +86,7 @@ UNAUTHORIZED = {
     401: ("The bearer token is missing or not valid.", {"error": "The bearer token is missing or not valid."})
 }
 FORBIDDEN = {403: ("The bearer token has no write permission.", {"error": "This token has no write permission."})}
-BAD = {400: ("The body is not what is documented; the message names the field.", {"error": "name: is required."})}
+BAD = {400: ("The request is not as documented; the message names the field.", {"error": "name: is required."})}
 UNKNOWN = {404: ("There is no token of that name.", {"error": "There is no token named 'example'."})}
 TAKEN = {
     409: ("The name is taken; the stored token is untouched.", {"error": "There is a token named 'example' already."})
@@ -160,7 +160,7 @@ rotate = extend_schema(
     operation_id="rotateToken",
     tags=TAGS,
     summary="Give a token a new value",
-    description="The old value stays good for the grace. A value that was rotated out before ends now.",
+    description="The old value still works for the grace period. A value that was rotated out before ends now.",
     request=RotateRequest,
     examples=[OpenApiExample("example", {"name": "example", "grace": 86400000}, request_only=True)],
     responses={
@@ -178,7 +178,7 @@ retrieve_rotation = extend_schema(
     summary="Tell whether the old value of a token is still used",
     description=(
         "The old value was used since the rotation when `previous_last_used_at` is later than `rotated_at`. "
-        "No value is shown. Asks for write permission, as the rotation does."
+        "No value is shown. Needs write permission, as the rotation does."
     ),
     parameters=[ValueQuery],
     responses={
@@ -190,7 +190,7 @@ retrieve_value = extend_schema(
     operation_id="getTokenValue",
     tags=TAGS,
     summary="Read the value of a token back",
-    description="Asks for write permission: else a read token could fetch a write token.",
+    description="Needs write permission: otherwise a read token could fetch a write token.",
     parameters=[ValueQuery],
     responses={
         200: _data(Values, "The value.", {"token": "eyJhbGciOi…"}),

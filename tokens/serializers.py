@@ -102,9 +102,11 @@ class QueryIntegerField(serializers.IntegerField):
 class PageQuery(serializers.Serializer[Any]):
     """The query string of a listing."""
 
-    limit = QueryIntegerField(required=False, low=1, high=1000, help_text="At most so many tokens.")
-    cursor = QueryIntegerField(required=False, low=0, high=2**63 - 1, help_text="Where the `Link` of a page goes on.")
-    after = StrictCharField(required=False, max_length=255, help_text="Begin behind the token of this name.")
+    limit = QueryIntegerField(required=False, low=1, high=1000, help_text="At most this many tokens.")
+    cursor = QueryIntegerField(
+        required=False, low=0, high=2**63 - 1, help_text="Where the next page begins; its `Link` has it."
+    )
+    after = StrictCharField(required=False, max_length=255, help_text="Begin after the token of this name.")
 
 
 class ValueQuery(serializers.Serializer[Any]):

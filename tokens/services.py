@@ -258,7 +258,7 @@ def _brought_subject(raw_value: str) -> uuid.UUID:
     try:
         subject, _ = _read(raw_value, KeyRing(keys.algorithm, keys.keys[:1]))
     except InvalidCredential:
-        words = "must be signed with TOKENS_SECRET_KEY, and have a UUID as sub and the iss token."
+        words = "must be signed with TOKENS_SECRET_KEY, and have a UUID as sub and 'token' as iss."
         raise Invalid("token", f"token: {words}") from None
     return uuid.UUID(subject)
 

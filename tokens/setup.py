@@ -73,9 +73,9 @@ def old_values(moment: datetime) -> tuple[datetime | None, str]:
     count = tokens.filter(Q(rotated_at__isnull=True, created_at__lt=moment) | Q(rotated_at__lt=moment)).count()
     if not count:
         grace = tokens.aggregate(last=Max("previous_valid_until"))["last"]
-        return max(moment, grace or moment), "Until then servers and graces may need it."
+        return max(moment, grace or moment), "Until then servers and grace periods may need it."
     tokens_have = "1 named token has a value" if count == 1 else f"{count} named tokens have values"
-    return None, f"{tokens_have} of the old secret; it can go when they were rotated or revoked."
+    return None, f"{tokens_have} of the old secret; it can go when they have been rotated or revoked."
 
 
 rotation.register(

@@ -81,7 +81,7 @@ class SecondFactorMiddleware:
                 if has_factor:
                     return redirect_to_login(request.get_full_path(), reverse("second_factor_code"))
                 if must_have_one and request.path != reverse("second_factor"):
-                    messages.warning(request, "You need a second factor. Set it up to go on.")
+                    messages.warning(request, "You need a second factor. Set one up to continue.")
                     return redirect("second_factor")
         return self.get_response(request)
 

@@ -97,7 +97,7 @@ def test_tells_whoever_has_to_have_one_that_theirs_stays(admin, operator):
     session["otp_device_id"] = TOTPDevice.objects.get().persistent_id
     session.save()
     page = admin.post(PAGE, {"id": [operator.pk], "reason": REASON}, follow=True).content.decode()
-    assert "The second factor is required of you." in page
+    assert "You need a second factor." in page
     assert TOTPDevice.objects.filter(user=operator, confirmed=True).exists()
 
 

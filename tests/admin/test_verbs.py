@@ -316,7 +316,7 @@ def test_extends_to_a_length_or_a_moment(admin, kind):
 def test_extends_into_no_past(admin):
     row = NamedTokenFactory()
     response = do(admin, TOKEN, "extend", row, expires_at_0="2020-01-31", expires_at_1="12:00:00")
-    assert "That is past." in response.content.decode()
+    assert "That is in the past." in response.content.decode()
     assert not AuditEvent.objects.exists()
 
 

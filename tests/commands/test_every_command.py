@@ -117,7 +117,7 @@ def test_says_in_a_sentence_that_nobody_takes_what_it_prints(manage, monkeypatch
     [
         pytest.param(["revoke_token", "ci"], 1, "CommandError", id="refused"),
         pytest.param(["revoke_token"], 2, "usage: manage.py revoke_token", id="usage"),
-        pytest.param(["mint_token", "ci", "--expires-in", "soon"], 2, "Usage: 'soon' is no duration", id="argument"),
+        pytest.param(["mint_token", "ci", "--expires-in", "soon"], 2, "Usage: 'soon' is not a duration", id="argument"),
     ],
 )
 def test_exits_with_its_code_from_a_shell(tmp_path, arguments, code, sentence):

@@ -394,8 +394,8 @@ def test_prints_one_json_document(bring):
 
 
 SIGNED_ELSEWHERE = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30." + b64url(b"\0" * 32)
-TOKEN_WORDS = "token: must be signed with TOKENS_SECRET_KEY, and have a UUID as sub and the iss token."
-EDI_ID_WORDS = "must be EDI- and 40 small hex digits, and no system principal's."
+TOKEN_WORDS = "token: must be signed with TOKENS_SECRET_KEY, and have a UUID as sub and 'token' as iss."
+EDI_ID_WORDS = "must be EDI- and 40 lowercase hex digits, and not a system principal's."
 KEY_WORDS = "key: give the key, or else its key_hash and preview."
 ORDER_WORDS = "The key would end before it begins."
 WHEN_WORDS = "must be a date and time such as 2027-01-31T12:00:00Z."
@@ -404,7 +404,7 @@ WHEN_WORDS = "must be a date and time such as 2027-01-31T12:00:00Z."
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ([], "The line is no JSON object."),
+        ([], "The line is not a JSON object."),
         ({"name": "ci"}, "kind: must be one of api_key, group, link, named_token, profile, publisher."),
         ({"kind": ["profile"]}, "kind: must be one of api_key, group, link, named_token, profile, publisher."),
         ({"kind": "performance_token"}, "kind: must be one of api_key, group, link, named_token, profile, publisher."),

@@ -59,7 +59,7 @@ def test_tells_when_the_next_step_may_be_taken(manage, folder, signer):
     os.utime(folder / f"{signer}.next.pem", (NOW.timestamp(), NOW.timestamp()))
     refused = manage("rotate_keys", signer)
     assert (refused.code, refused.out) == (1, "")
-    assert "sign may be done from 2027-01-04 12:15:00 UTC on." in refused.err
+    assert "sign is not due until 2027-01-04 12:15:00 UTC." in refused.err
     signed = manage("rotate_keys", signer, "--force", "--json").document
     assert signed["due_at"] == "2027-01-04T20:00:00+00:00"
     assert "The old one can go at 2027-01-04 20:00:00 UTC." in signed["done"]

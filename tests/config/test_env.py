@@ -98,7 +98,7 @@ def test_reads_a_file_that_begins_with_a_byte_order_mark(load):
     ],
 )
 def test_refuses_a_line_that_sets_nothing_and_shows_nothing_of_it(load, caplog, line):
-    with pytest.raises(ImproperlyConfigured, match="line 2 is neither NAME=value nor a remark") as refused:
+    with pytest.raises(ImproperlyConfigured, match="line 2 is neither NAME=value nor a comment") as refused:
         load(f"EXPIRES_IN=2\n{line}\n")
     assert "hunter2" not in str(refused.value) + caplog.text
     assert env.text("EXPIRES_IN", "unset") == "unset"

@@ -29,7 +29,7 @@ def test_reads_a_duration(raw, expected):
     "raw", ["", "30", "d", "0d", "-1d", "1.5h", "1 d", "1D", "1y", "1d1h", "1d\n", "٣d", "1234567d"]
 )
 def test_refuses_what_is_no_duration(raw):
-    with pytest.raises(Usage, match="is no duration") as refused:
+    with pytest.raises(Usage, match="is not a duration") as refused:
         duration(raw)
     assert refused.value.returncode == 2
 
@@ -63,7 +63,7 @@ def test_reads_a_moment(raw, expected):
     ],
 )
 def test_refuses_what_is_no_moment(raw):
-    with pytest.raises(Usage, match="is no date") as refused:
+    with pytest.raises(Usage, match="is not a date") as refused:
         moment(raw)
     assert refused.value.returncode == 2
 

@@ -105,8 +105,8 @@ def test_says_which_field_is_missing():
 
 @pytest.mark.parametrize("value", ["\ud800", "a\udfff", "ä\udc80"])
 def test_refuses_half_a_character(value):
-    assert complaint({"text": value}) == "text: must not contain halves of characters."
-    assert complaint({"prose": value}) == "prose: must not contain halves of characters."
+    assert complaint({"text": value}) == "text: must not contain half a surrogate pair."
+    assert complaint({"prose": value}) == "prose: must not contain half a surrogate pair."
 
 
 @pytest.mark.parametrize("code", [*range(1, 0x20), *range(0x7F, 0xA0)])

@@ -529,7 +529,7 @@ def test_retires_a_secret_when_its_tokens_are_gone(tokens):
 def test_retires_no_secret_of_which_nobody_knows_when_it_last_signed(tokens, env_file, line):
     env_file.write_text(f"{NAME}=a-new-secret-which-has-32-bytes-or-more\n{NAME}_FALLBACKS={OLD}\n{line}")
     assert tokens.next_step(NOW).due_at is None
-    with pytest.raises(Forbidden, match=f"retire may be done later. Set {NAME}_ROTATED_AT to the Unix time"):
+    with pytest.raises(Forbidden, match=f"retire is not due yet. Set {NAME}_ROTATED_AT to the Unix time"):
         take(tokens, None, is_forced=False, now=NOW)
     assert variables(env_file)[f"{NAME}_FALLBACKS"] == OLD
     force(tokens)
@@ -559,7 +559,7 @@ def test_keeps_the_old_secret_of_named_tokens_while_one_of_them_has_a_value_of_i
     signer = rotated_at("tokens")
     step = signer.next_step(NOW)
     assert (step.name, step.due_at) == ("retire", None)
-    with pytest.raises(Forbidden, match="retire may be done later"):
+    with pytest.raises(Forbidden, match="retire is not due yet"):
         take(signer, None, is_forced=False, now=NOW + timedelta(days=3650))
     assert step.remark.startswith("2 named tokens")
     token_services.rotate("rotated", actor=actor, now=NOW + timedelta(hours=1))

@@ -234,8 +234,8 @@ class PurgeCommand(RegistryCommand):
             required=default is None,
             help=f"{self.age} (default: {default})" if default else self.age,
         )
-        parser.add_argument("--batch", metavar="N", type=int, default=5000, help="rows a transaction (default: 5000)")
-        parser.add_argument("--max-seconds", metavar="N", type=int, help="begin no batch after so long")
+        parser.add_argument("--batch", metavar="N", type=int, default=5000, help="rows per transaction (default: 5000)")
+        parser.add_argument("--max-seconds", metavar="N", type=int, help="begin no batch after so many seconds")
         parser.add_argument("--dry-run", action="store_true", help="count them and delete none")
 
     def run(self, options: dict[str, Any]) -> None:
@@ -315,7 +315,7 @@ def duration(raw: str) -> timedelta:
     """A length of time such as `90s`, `15m`, `12h`, `30d`, `4w`. Raises `Usage`."""
     match = DURATION.fullmatch(raw)
     if match is None or int(match[1]) == 0:
-        raise Usage(f"{raw!r} is no duration; write for example 90s, 15m, 12h, 30d or 4w.")
+        raise Usage(f"{raw!r} is not a duration; write for example 90s, 15m, 12h, 30d or 4w.")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
@@ -342,7 +342,7 @@ def moment(raw: str) -> datetime:
     if day is not None:
         parsed = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if parsed is None:
-        raise Usage(f"{raw!r} is no date; write for example 2027-01-31 or 2027-01-31T12:00:00Z.")
+        raise Usage(f"{raw!r} is not a date; write for example 2027-01-31 or 2027-01-31T12:00:00Z.")
     try:
         return parsed.astimezone(UTC) if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
     except OverflowError:

@@ -40,7 +40,7 @@ class StrictCharField(serializers.CharField):
         "null": "must be a string.",
         "max_length": "must have at most {max_length} characters.",
         "control": "must not contain control characters.",
-        "surrogate": "must not contain halves of characters.",
+        "surrogate": "must not contain half a surrogate pair.",
     }
 
     def __init__(self, *, allow_controls: bool = False, **kwargs: Any) -> None:

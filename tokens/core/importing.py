@@ -224,5 +224,5 @@ def _object(line: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         raise Invalid("", "The line is not valid JSON in UTF-8; each line holds one whole object.") from None
     if not isinstance(fields, dict):
-        raise Invalid("", "The line is no JSON object.")
+        raise Invalid("", "The line is not a JSON object.")
     return fields

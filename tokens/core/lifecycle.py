@@ -128,7 +128,7 @@ def rotate(
     Raises `NotFound`, `Forbidden` for a revoked credential and `Invalid` for a grace that is negative or over 30 days.
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
-        raise Invalid("grace", f"grace: must lie between 0 and {MAX_GRACE.days} days.")
+        raise Invalid("grace", f"grace: must be between 0 and {MAX_GRACE.days} days.")
     with transaction.atomic():
         row = _locked(rows, missing=missing)
         if row.revoked_at is not None:

@@ -40,7 +40,7 @@ def are_networks(value: Any) -> None:
         raise ValidationError("must be a list of networks.")
     for network in value:
         if not isinstance(network, str) or not is_network(network):
-            raise ValidationError(f"{network!r} is no network; write for example 192.0.2.0/24.")
+            raise ValidationError(f"{network!r} is not a network; write for example 192.0.2.0/24.")
 
 
 def is_id(raw: str) -> bool:

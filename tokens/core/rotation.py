@@ -98,8 +98,8 @@ def take(signer: Signer, step: str | None, *, is_forced: bool, now: datetime) ->
     if step is not None and step != following.name:
         raise Forbidden(f"The next step of {signer.name} is {following.name}, not {step}.")
     if not is_forced and (following.due_at is None or now < following.due_at):
-        when = f"from {following.due_at:%Y-%m-%d %H:%M:%S} UTC on" if following.due_at else "later"
-        raise Forbidden(f"{following.name} may be done {when}. {following.remark}".strip())
+        when = f"until {following.due_at:%Y-%m-%d %H:%M:%S} UTC" if following.due_at else "yet"
+        raise Forbidden(f"{following.name} is not due {when}. {following.remark}".strip())
     action: Callable[[datetime], str] = getattr(signer, following.name)
     return action(now)
 
@@ -227,7 +227,7 @@ class SecretSigner(Signer):
         odd = [name for name, value in found.items() if name.startswith(self.setting) and not PLAIN.fullmatch(value)]
         if odd or "," in found[self.setting]:
             name = odd[0] if odd else self.setting
-            raise Forbidden(f"Write {name} without quotes, blanks, commas and remarks first; this cannot change it so.")
+            raise Forbidden(f"Write {name} without quotes, blanks, commas or comments first; this cannot change it so.")
         return found
 
     def _write(self, changes: dict[str, str | None]) -> None:

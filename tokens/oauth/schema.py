@@ -58,7 +58,7 @@ UNAUTHORIZED = _failure(
     "invalid_token", "There is no usable bearer token.", "The bearer token is missing or not valid."
 )
 FAILURES = {
-    400: _failure("invalid_request", "The body is not what is documented.", "token: is required."),
+    400: _failure("invalid_request", "The request is not as documented.", "token: is required."),
     401: UNAUTHORIZED,
     408: _failure("invalid_request", "The body did not arrive.", "The request body did not arrive."),
     413: _failure(

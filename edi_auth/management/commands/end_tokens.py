@@ -12,8 +12,8 @@ class Command(RegistryCommand):
     """End all tokens of a profile or group."""
 
     help = (
-        "End all EDI and PASTA tokens that a profile or group has been given until now: within seconds none is renewed "
-        "any more. Its API keys go on working and give new ones."
+        "End all EDI and PASTA tokens that a profile or group has been given so far: within seconds none is renewed "
+        "any more. Its API keys still work and give new ones."
     )
     example = "end_tokens EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb --reason 'token found in a notebook'"
 

@@ -12,8 +12,8 @@ class Command(RegistryCommand):
     """Lock a profile or group, or unlock it."""
 
     help = (
-        "Lock a profile or group: its API keys are refused at once, and its tokens are renewed no more within seconds, "
-        "until it is unlocked."
+        "Lock a profile or group until it is unlocked: its API keys are refused at once, and within seconds its tokens "
+        "are no longer renewed."
     )
     example = "lock EDI-5017d16f70178f86d41c900ec4e88d1f303ce4cb --reason 'laptop stolen'"
 

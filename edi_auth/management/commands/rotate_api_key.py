@@ -11,7 +11,7 @@ from tokens.core.lifecycle import Minted
 class Command(RotateCommand):
     """Rotate an API key."""
 
-    help = "Give an API key a new secret and print it. The old secret stays good for the grace."
+    help = "Give an API key a new secret and print it. The old secret still works for the grace period."
     example = "rotate_api_key R9arQ --grace 2h"
     named = ("PREVIEW|ID", "the first 5 characters of the key, or its id")
 

@@ -15,7 +15,7 @@ class Command(PurgeCommand):
 
     help = "Delete performance tokens that expired long ago, in batches, while the server goes on serving."
     example = "purge_tokens --older-than 30d --batch 5000 --max-seconds 300"
-    age = "expired so long ago"
+    age = "how long ago they expired"
 
     @property
     def default(self) -> str:

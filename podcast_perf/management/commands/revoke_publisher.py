@@ -12,7 +12,7 @@ class Command(RegistryCommand):
     """Revoke a publisher's key."""
 
     help = (
-        "Revoke a publisher: its key stops working at once and for good. Tokens that it fetched go on until they end."
+        "Revoke a publisher: its key stops working at once and for good. Tokens that it fetched work until they expire."
     )
     example = "revoke_publisher 'The Daily Bark' --reason 'left the network'"
 

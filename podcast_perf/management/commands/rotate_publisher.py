@@ -11,7 +11,7 @@ from tokens.core.lifecycle import Minted
 class Command(RotateCommand):
     """Rotate a publisher's key."""
 
-    help = "Give a publisher a new X-PUB-KEY and print it. The old key stays good for the grace."
+    help = "Give a publisher a new X-PUB-KEY and print it. The old key still works for the grace period."
     example = "rotate_publisher 'The Daily Bark' --grace 7d"
     named = ("NAME", "the publisher's name")
 

@@ -77,5 +77,5 @@ class ExpiryForm(forms.Form):
         if not self.errors:
             data["expires_at"] = data.get("expires_at") or later(timezone.now(), timedelta(days=data.get("days") or 30))
             if data["expires_at"] <= timezone.now():
-                self.add_error("expires_at", "That is past.")
+                self.add_error("expires_at", "That is in the past.")
         return data

@@ -75,7 +75,7 @@ def check(path: Path) -> None:
             (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
             names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError as exc:
-        raise Invalid("file", f"{path} is no database ({exc}).") from None
+        raise Invalid("file", f"{path} is not a database ({exc}).") from None
     if verdict != "ok":
         raise Invalid("file", f"{path} is damaged: {verdict}.")
     if not {"django_migrations", "tokens_auditevent"} <= names:

@@ -18,9 +18,9 @@ class Command(RegistryCommand):
     """Bring in records of another server."""
 
     help = (
-        "Bring in named tokens, publishers, profiles, groups and API keys of another server, which go on working here. "
-        "The file has one JSON object on each line; docs/moving.md says what is in it. What is there already stays as "
-        "it is, so that the same file can be imported again."
+        "Bring in named tokens, publishers, profiles, groups and API keys from another server, which go on working "
+        "here. The file has one JSON object per line; docs/moving.md says what is in it. What is here already stays as "
+        "it is, so the same file can be imported again."
     )
     example = "import_records records.jsonl --dry-run"
 
@@ -29,7 +29,7 @@ class Command(RegistryCommand):
         parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
         parser.add_argument(
-            "--update", action="store_true", help="change what is here already and not as its line says (else: refuse)"
+            "--update", action="store_true", help="change what is here already but differs from its line (else: refuse)"
         )
 
     def run(self, options: dict[str, Any]) -> None:

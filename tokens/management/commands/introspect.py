@@ -20,8 +20,8 @@ class Command(RegistryCommand):
     """Say of credentials whether they work here."""
 
     help = (
-        "Say of secrets and tokens of any kind what they are and whether they work here. They are read from a file, "
-        "one on each line, or typed unseen; none is shown, stored or counted as used. Exit 1 when one does not work."
+        "Say what secrets and tokens of any kind are, and whether they work here. They are read from a file, one per "
+        "line, or typed unseen; none is shown, stored or counted as used. Exit 1 when one does not work."
     )
     example = "introspect old-tokens.txt"
 

@@ -21,7 +21,7 @@ CACHE_KIB = 256 * 1024
 class Command(RegistryCommand):
     """Fill an empty registry with rows to look at."""
 
-    help = "Make many credentials of every kind that can be stored, of which nobody has the secret. For trying out."
+    help = "Make many credentials of every kind that can be stored, whose secrets nobody has. For trying things out."
     example = "make_demo_data --rows 1000"
 
     def arguments(self, parser: CommandParser) -> None:
@@ -31,7 +31,7 @@ class Command(RegistryCommand):
     def run(self, options: dict[str, Any]) -> None:
         """Make them, and count them for the overview."""
         if not 0 < options["rows"] <= 10_000_000:
-            raise Usage("--rows lies between 1 and 10000000.")
+            raise Usage("--rows must be a whole number from 1 to 10000000.")
         with connection.cursor() as cursor:
             if connection.vendor == "sqlite":  # its own two megabytes would have it read the same pages over and over
                 cursor.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

@@ -17,8 +17,8 @@ class Command(RegistryCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add the name and the token's properties."""
         parser.add_argument("name", metavar="NAME", help="1 to 255 characters, not taken yet")
-        parser.add_argument("--read-only", action="store_true", help="the token may list and nothing else")
-        parser.add_argument("--inactive", action="store_true", help="make it switched off")
+        parser.add_argument("--read-only", action="store_true", help="the token may only list")
+        parser.add_argument("--inactive", action="store_true", help="mint it inactive")
         expiry = parser.add_mutually_exclusive_group()
         expiry.add_argument("--expires-in", metavar="30d", help="lifetime: 90s, 15m, 12h, 30d, 4w (default: for ever)")
         expiry.add_argument("--expires-at", metavar="2027-01-31", help="date, or date and time, in UTC")

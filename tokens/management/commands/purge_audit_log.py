@@ -12,11 +12,11 @@ class Command(PurgeCommand):
     """Delete the audit events of long ago."""
 
     help = (
-        "Delete the audit events of long ago, in batches, while the server goes on serving. One event tells of it. "
-        "What is to be kept elsewhere can be exported in the admin before."
+        "Delete old audit events, in batches, while the server goes on serving. One event tells of it. Export what you "
+        "want to keep in the admin first."
     )
     example = "purge_audit_log --older-than 400d --max-seconds 300"
-    age = f"recorded so long ago; at least {services.AUDIT_KEPT.days}d"
+    age = f"how long ago they were recorded; at least {services.AUDIT_KEPT.days}d"
 
     def rows(self, moment: datetime) -> Any:
         """Those from before `moment`."""

@@ -14,8 +14,8 @@ class Command(RegistryCommand):
 
     help = (
         "Take the next step of rotating a signing key: publish a next key, sign with it, retire the old one. Nothing "
-        "that was issued before stops working. Call it again for the next step; it says when that may be. An "
-        "interrupted rotation goes on where it was."
+        "that was issued before stops working. Call it again for the next step; it says when that is due. An "
+        "interrupted rotation continues where it stopped."
     )
     example = "rotate_keys edi"
 

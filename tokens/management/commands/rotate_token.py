@@ -12,7 +12,7 @@ from tokens.models import NamedToken
 class Command(RotateCommand):
     """Rotate a named token."""
 
-    help = "Give a named token a new value and print it. The old value stays good for the grace."
+    help = "Give a named token a new value and print it. The old value still works for the grace period."
     example = "rotate_token ci --grace 2h"
     named = ("NAME", "the token's name")
     field = "token"
