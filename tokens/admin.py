@@ -4,30 +4,31 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.admin import StackedInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldBooleanSwitchWidget
 
 from tokens import operators, services
 from tokens.core.admin.asking import VerbAdmin
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.events import AuditEventAdmin
-from tokens.core.admin.forms import ReasonForm
+from tokens.core.admin.forms import ReasonForm, changes_in, remembering
 from tokens.core.admin.listing import moment
 from tokens.core.admin.notices import NoticeAdmin
 from tokens.core.admin.registry import LookupAdmin, adding
 from tokens.core.admin.verbs import ROTATABLE_VERBS, Verb, operator
-from tokens.models import AuditEvent, NamedToken, Notice, Operator, OperatorPolicy
+from tokens.models import AuditEvent, NamedToken, Notice, Operator
 
 admin.site.register(AuditEvent, AuditEventAdmin)
 admin.site.register(Notice, NoticeAdmin)
@@ -80,14 +81,6 @@ WORDS = {
 }
 
 
-class PolicyInline(StackedInline):
-    """What a superuser requires of an operator."""
-
-    model = OperatorPolicy
-    can_delete = False
-    verbose_name_plural = "Requirements"
-
-
 class SuperuserAdmin(LookupAdmin):
     """What superusers alone see and change, and nobody deletes: history names it."""
 
@@ -129,12 +122,26 @@ FORGET = Verb(
 
 
 class OperatorForm(UserChangeForm):
-    """An operator; somebody stays who may manage operators."""
+    """An operator, and what is demanded of them; somebody stays who may manage operators."""
+
+    must_have_second_factor = forms.BooleanField(
+        label="Demand a second factor",
+        required=False,
+        show_hidden_initial=True,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Nothing but setting one up is possible without it.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["must_have_second_factor"].initial = self.instance.must_have_second_factor
 
     def clean(self) -> Any:
         """Refuse to take that from the last who may."""
         data = super().clean() or self.cleaned_data
-        taken = next((name for name in ("is_active", "is_superuser") if not data.get(name)), None)
+        taken = next(
+            (name for name in ("is_active", "is_superuser") if name in self.changed_data and not data.get(name)), None
+        )
         if taken and operators.is_last_superuser(self.instance):
             self.add_error(taken, "Nobody else would be left to manage operators.")
         return data
@@ -151,7 +158,6 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
     form = OperatorForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    inlines = (PolicyInline,)
     list_display = ("username", "may_sign_in", "shown_roles", "shown_factor", "shown_sign_in")
     list_filter = ("is_active", "is_superuser", "groups")
     search_fields = ("username", "email")
@@ -169,6 +175,7 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
             },
         ),
         ("Signing in", {"fields": ("shown_factor", "shown_codes", "shown_sign_in")}),
+        ("Requirements", {"fields": ("must_have_second_factor",)}),
     )
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
     readonly_fields = ("shown_password", "shown_factor", "shown_codes", "shown_sign_in")
@@ -230,19 +237,24 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
             field.label, field.help_text = WORDS[db_field.name]
         return field
 
-    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Requirements are made of operators that there are."""
-        return self.inlines if obj else ()
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form; that of an operator knows what it showed, and changes nothing that others changed meanwhile."""
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        return remembering(form) if change else form
 
     def changeform_view(
         self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """The form, in the operators' words."""
+        """The form, in the operators' words; back to it when somebody else takes the name at the same moment."""
         row = self.get_object(request, object_id) if object_id else None
         context: dict[str, Any] = {"title": "Operator"} if object_id else adding(self.add_words)
         if row is not None:
             context["offered"] = self.offered(request, row)
-        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        try:
+            return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        except IntegrityError:
+            messages.error(request, "There is an operator of that name already.")
+            return redirect(request.get_full_path())
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """To the new operator, who may do nothing yet."""
@@ -258,23 +270,17 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
         """The list."""
         return super().changelist_view(request, {"title": "Operators", **(extra_context or {})})
 
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
-        """Note what is stored before anything is."""
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Store it. Whoever is added here is to use the admin."""
         if change:
-            request.META["registry.before"] = operators.snapshot(form.instance.pk)
-        return super().save_form(request, form, change)
+            operators.update(obj, changes_in(form), actor=operator(request))
+            return
+        obj.is_staff = True
+        super().save_model(request, obj, form, change)
+        operators.record(operators.Action.ADD, obj.pk, actor=operator(request))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Record it when all is stored. Whoever is added here is to use the admin."""
-        super().save_related(request, form, formsets, change)
-        before = request.META.pop("registry.before", None)
-        what = operators.Action.UPDATE if change else operators.Action.ADD
-        operators.record(what, form.instance.pk, actor=operator(request), before=before)
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Whoever is added here is to use the admin."""
-        obj.is_staff = obj.is_staff or not change
-        super().save_model(request, obj, form, change)
+        """Nothing: roles are stored with the operator."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """A password that was set for somebody, besides Django's own log."""

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -49,11 +50,6 @@ def record(
         audit.record(action, row, actor=actor, before=before, reason=reason)
 
 
-def snapshot(operator_id: Any) -> dict[str, Any]:
-    """What is stored of an operator, as audit events show it."""
-    return audit.snapshot(Operator.objects.get(pk=operator_id))
-
-
 def named(username: str) -> Operator:
     """The operator of that name. Raises `NotFound`."""
     row = Operator.objects.filter(username=username).first()
@@ -63,9 +59,29 @@ def named(username: str) -> Operator:
 
 
 def is_last_superuser(row: Operator) -> bool:
-    """Whether nobody but this operator, as stored, could manage operators."""
-    superusers = Operator.objects.filter(is_active=True, is_staff=True, is_superuser=True)
-    return list(superusers.values_list("pk", flat=True)[:2]) == [row.pk]
+    """Whether nobody but this operator, as stored, could manage operators.
+
+    Those who could are locked until the transaction ends, or two who take that from each other would leave nobody.
+    """
+    superusers = Operator.objects.filter(is_active=True, is_staff=True, is_superuser=True).order_by("pk")
+    return [one.pk for one in superusers.select_for_update()] == [row.pk]
+
+
+def update(row: Operator, changes: Mapping[str, Any], *, actor: Actor) -> None:
+    """Set fields of an operator, `groups` and `must_have_second_factor`; nothing else of what is stored changes."""
+    given = dict(changes)
+    with transaction.atomic():
+        stored = Operator.objects.select_for_update().get(pk=row.pk)
+        before = audit.snapshot(stored)
+        if "groups" in given:
+            stored.groups.set(given.pop("groups"))
+        if "must_have_second_factor" in given:
+            demand = {"must_have_second_factor": given.pop("must_have_second_factor")}
+            OperatorPolicy.objects.update_or_create(user_id=row.pk, defaults=demand)
+        for name, value in given.items():
+            setattr(stored, name, value)
+        stored.save(update_fields=list(given))
+        record(Action.UPDATE, row.pk, actor=actor, before=before)
 
 
 def must_have_second_factor(row: Operator) -> bool:

@@ -72,6 +72,20 @@ def test_leaves_an_administrator_who_was_demoted_meanwhile(admin):
     assert (row.is_administrator, row.common_name) == (False, "New")
 
 
+@pytest.mark.parametrize(
+    ("kind", "make", "name"),
+    [("edi_auth_group", GroupFactory, "members"), ("edi_auth_profile", ProfileFactory, "links")],
+)
+def test_keeps_whom_others_added_and_took_out_meanwhile(admin, kind, make, name):
+    row, here, taken, gone, added, chosen = make(), *(ProfileFactory() for _ in range(5))
+    getattr(row, name).set([here, taken, gone])
+    url = reverse(f"admin:{kind}_change", args=[row.pk])
+    shown = shown_by(admin, url)
+    getattr(row, name).set([here, taken, added])
+    admin.post(url, {**shown, "name": str(row), name: [here.pk, gone.pk, chosen.pk]})
+    assert set(getattr(row, name).all()) == {here, added, chosen}
+
+
 @every_kind
 def test_revokes_what_was_selected_and_nothing_else(admin, kind):
     make, _ = KINDS[kind]

@@ -18,7 +18,7 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.hashers import Argon2
-from tests.admin.conftest import member
+from tests.admin.conftest import member, shown_by
 from tokens import operators
 from tokens.models import AuditEvent, OperatorPolicy
 
@@ -289,11 +289,13 @@ def test_is_kept_by_whoever_must_have_one_and_forgotten_by_others(admin, setting
 def test_is_required_by_a_superuser(admin):
     joe = User.objects.create_user("joe", is_staff=True)
     url = reverse("admin:tokens_operator_change", args=[joe.pk])
-    body = {"username": "joe", "is_active": "on", "policy-TOTAL_FORMS": "1", "policy-INITIAL_FORMS": "0"}
-    response = admin.post(url, {**body, "policy-0-user": joe.pk, "policy-0-must_have_second_factor": "on"})
+    body = {**shown_by(admin, url), "username": "joe", "is_active": "on"}
+    response = admin.post(url, {**body, "must_have_second_factor": "on"})
     assert response.status_code == 302
     assert OperatorPolicy.objects.get(user=joe).must_have_second_factor
     assert AuditEvent.objects.get().after == {"must_have_second_factor": True}
+    admin.post(url, {**shown_by(admin, url), "username": "joe", "is_active": "on"})
+    assert not OperatorPolicy.objects.get(user=joe).must_have_second_factor
 
 
 def test_is_forgotten_by_a_superuser_for_whoever_lost_a_phone(admin, client):
@@ -317,7 +319,7 @@ def test_records_an_operator_who_is_added_and_what_they_may(admin):
     assert joe.is_staff
     url = reverse("admin:tokens_operator_change", args=[joe.pk])
     body = {"username": "joe", "is_active": "on", "groups": [Role.objects.get(name="viewers").pk]}
-    admin.post(url, {**body, "policy-TOTAL_FORMS": "0", "policy-INITIAL_FORMS": "0"})
+    admin.post(url, {**shown_by(admin, url), **body})
     changed, added = AuditEvent.objects.all()[:2]
     assert (added.action, changed.action) == ("tokens:operator:add", "tokens:operator:update")
     assert (added.after["is_staff"], added.after["is_superuser"]) == (True, False)
@@ -336,8 +338,8 @@ def test_records_an_operator_who_is_added_and_what_they_may(admin):
 )
 def test_records_what_a_superuser_changes_of_an_operator(admin, fields, before, after):
     joe = User.objects.create_user("joe", is_staff=True)
-    body = {"username": "joe", "is_active": "on", "policy-TOTAL_FORMS": "0", "policy-INITIAL_FORMS": "0"}
-    admin.post(reverse("admin:tokens_operator_change", args=[joe.pk]), body | fields)
+    url = reverse("admin:tokens_operator_change", args=[joe.pk])
+    admin.post(url, {**shown_by(admin, url), "username": "joe", "is_active": "on", **fields})
     event = AuditEvent.objects.get()
     assert (event.action, event.object_id) == ("tokens:operator:update", str(joe.pk))
     assert (event.before, event.after) == (before, after)
@@ -425,7 +427,7 @@ def test_keeps_no_session_under_the_name_in_its_cookie(client, django_user_model
 def test_keeps_the_last_superuser_who_may_sign_in(admin, operator, field, kept):
     User.objects.create_superuser("gone", is_active=False)
     url = reverse("admin:tokens_operator_change", args=[operator.pk])
-    body = {"username": "jane", "policy-TOTAL_FORMS": "0", "policy-INITIAL_FORMS": "0", **kept}
+    body = {**shown_by(admin, url), "username": "jane", **kept}
     response = admin.post(url, body)
     assert response.context["adminform"].form.errors == {field: ["Nobody else would be left to manage operators."]}
     operator.refresh_from_db()

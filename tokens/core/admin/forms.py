@@ -28,6 +28,29 @@ class NetworksField(forms.CharField):
         return bool(self.to_python(data) != (initial or []))
 
 
+def remembering(form: Any) -> Any:
+    """The class `form`, whose fields for a stored row send along what they showed, for `changes_in`."""
+    for name, field in form.base_fields.items():
+        if name not in form.declared_fields:  # those are of all forms of the class
+            field.show_hidden_initial = True
+    return form
+
+
+def changes_in(form: Any) -> dict[str, Any]:
+    """What somebody changed in a form that is `remembering`; what others changed meanwhile stays.
+
+    Of rows that it relates to, those stored by now, with what was added to those it showed and without what was taken.
+    """
+    changes = {name: form.cleaned_data[name] for name in form.changed_data}
+    for name, chosen in changes.items():
+        if isinstance(form.fields[name], forms.ModelMultipleChoiceField):
+            shown, left = set(form.data.getlist(form.add_initial_prefix(name))), {str(row.pk) for row in chosen}
+            stored = getattr(form.instance, name).all()
+            kept = [row for row in stored if str(row.pk) in left or str(row.pk) not in shown]
+            changes[name] = [*kept, *(row for row in chosen if str(row.pk) not in shown)]
+    return changes
+
+
 class NothingForm(forms.Form):
     """For a verb that needs to know nothing."""
 

@@ -20,6 +20,7 @@ from unfold.admin import ModelAdmin
 from tokens.core import kinds
 from tokens.core.admin import listing
 from tokens.core.admin.asking import Minted, VerbAdmin, related
+from tokens.core.admin.forms import changes_in, remembering
 from tokens.core.admin.links import log_about, page_of
 from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
@@ -61,7 +62,8 @@ class LookupAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """The form. Raises `BadRequest` for what cannot be related."""
-        check_ids(request, *self.get_autocomplete_fields(request))
+        fields = (*self.opts.fields, *self.opts.many_to_many)
+        check_ids(request, *(field.name for field in fields if field.is_relation))
         return super().changeform_view(request, object_id, form_url, extra_context)
 
 
@@ -207,16 +209,14 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The form; that of a stored row knows what it showed, and changes nothing that others changed meanwhile."""
         form: Any = super().get_form(request, obj, change=change, **kwargs)
-        for name, field in form.base_fields.items():
-            if change and name not in form.declared_fields:  # those are of all forms of the class
-                field.show_hidden_initial = True
+        form = remembering(form) if change else form
         refusal: RegistryError | None = request.META.get("registry.refusal")
         return form if refusal is None else refused(form, refusal, self.form_names)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Call the service."""
         if change:
-            self.change(request, obj, {name: form.cleaned_data[name] for name in form.changed_data})
+            self.change(request, obj, changes_in(form))
         else:
             row, request.META["registry.secret"] = self.add(request, form)
             obj.__dict__.update(row.__dict__)

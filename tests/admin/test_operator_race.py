@@ -1,0 +1,42 @@
+"""Superusers who change one another at the same time."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from tests.admin.conftest import shown_by
+from tests.tokens.test_race import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 12
+
+
+@pytest.mark.parametrize("kept", [{"is_active": "on"}, {"is_superuser": "on"}], ids=["demoted", "switched off"])
+@pytest.mark.parametrize("is_mutual", [True, False], ids=["each other", "themselves"])
+def test_leave_one_who_manages_operators(kept, is_mutual):
+    users = [User.objects.create_superuser(name) for name in ("jane", "joe")]
+    for _ in range(ROUNDS):
+        User.objects.update(is_active=True, is_superuser=True)
+        posts = []
+        for user, other in (users, reversed(users)):
+            browser, changed = Client(), other if is_mutual else user
+            browser.force_login(user)
+            url = reverse("admin:tokens_operator_change", args=[changed.pk])
+            body = {**shown_by(browser, url), "username": changed.username, **kept}
+            posts.append(lambda _client, browser=browser, url=url, body=body: browser.post(url, body).status_code)
+        assert at_once(*posts)[0] in {200, 302}
+        assert User.objects.filter(is_active=True, is_superuser=True).count() == 1
+
+
+def test_add_one_operator_of_a_name(operator):
+    add, browsers = reverse("admin:tokens_operator_add"), [Client(), Client()]
+    for browser in browsers:
+        browser.force_login(operator)
+    for number in range(ROUNDS):
+        body = {"username": f"joe{number}", "password1": "staple battery horse", "password2": "staple battery horse"}
+        body["usable_password"] = "true"
+        posts = [lambda _c, browser=browser, body=body: browser.post(add, body).status_code for browser in browsers]
+        assert set(at_once(*posts)) <= {200, 302}
+        assert User.objects.filter(username=f"joe{number}").count() == 1
