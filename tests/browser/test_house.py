@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,9 +13,10 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from playwright.sync_api import Page, expect
 
+from edi_auth import services
 from tests.browser.conftest import PASSWORD, sign_in
-from tests.factories import ApiKeyFactory, NamedTokenFactory, PublisherFactory, value_of
-from tokens.models import NamedToken, Notice
+from tests.factories import ApiKeyFactory, NamedTokenFactory, PublisherFactory, secret_of, value_of
+from tokens.models import AuditEvent, NamedToken, Notice
 
 PAGES = (
     "/admin/",
@@ -104,6 +106,34 @@ def test_switches_nothing_on_that_somebody_switched_off_meanwhile(page, house):
     expect(page.get_by_role("checkbox", name="Active", exact=True)).to_be_checked()
     token.refresh_from_db()
     assert (token.is_active, token.expires_at) == (True, end)
+
+
+def test_rotates_once_for_two_clicks_and_again_from_the_page_before(page, house, monkeypatch):
+    key, rotate, is_clicked = ApiKeyFactory(), services.rotate_key, Event()
+    secret = secret_of(key)
+
+    def slowly(*args, **options):
+        is_clicked.wait(timeout=10)
+        return rotate(*args, **options)
+
+    monkeypatch.setattr(services, "rotate_key", slowly)
+    sign_in(page, house)
+    posts = []
+    page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
+    asked = f"{house}/admin/edi_auth/apikey/verbs/rotate/?id={key.pk}"
+    page.goto(asked)
+    click = "() => document.querySelector('[action*=rotate] [type=submit]').click()"
+    page.evaluate(f"() => {{ setTimeout({click}); setTimeout({click}, 200); setTimeout(fetch, 400, '/clicked'); }}")
+    page.wait_for_event("request", lambda request: request.url.endswith("/clicked"))
+    is_clicked.set()
+    expect(page.get_by_label("Secret", exact=True)).to_be_visible()
+    assert len(posts) == 1
+    assert AuditEvent.objects.filter(action="edi_auth:api_key:rotate").count() == 1
+    assert page.request.post(f"{house}/auth/v1/key", data={"key": secret}).status == 200
+    page.goto(asked)
+    page.get_by_role("button", name="Rotate").click()
+    expect(page.get_by_label("Secret", exact=True)).to_be_visible()
+    assert len(posts) == 2
 
 
 def test_searches_a_name_like_any_other_list(page, house):

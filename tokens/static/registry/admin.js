@@ -35,3 +35,14 @@ const nameFields = () => {
   }
 };
 new MutationObserver(nameFields).observe(document.documentElement, { childList: true, subtree: true });
+
+// A second click while the server works would mint or rotate again, and end the secret that was to stay good for a while.
+// What is chosen in a list only asks, or is a download, after which the page stays.
+let sent = new WeakSet();
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post" || form.id === "changelist-form") return;
+  if (sent.has(form)) event.preventDefault();
+  sent.add(form);
+});
+window.addEventListener("pageshow", () => { sent = new WeakSet(); });
