@@ -20,7 +20,7 @@ NAMES = [
 ]
 HUGE = "9" * 23
 QUERIES = [
-    *("q=%00", "q=a%00b", f"q={'a' * 3000}", "q=%F0%9F%98%80"),
+    *("q=%00", "q=a%00b", f"q={'a' * 3000}", f"q={'a+' * 2000}", "q=%F0%9F%98%80"),
     *("o=x", "o=99", f"o=1.-2.{HUGE}", "p=x", "p=-1", "p=999", f"p={HUGE}", "all="),
     *("state=%00", "state=x", "expires=%00", "action=%00", "channel=%00", "since=%00", "idp__exact=%00"),
     *("about=%00:%00", "about=named_token:%00", f"about=named_token:{HUGE}", "about=:", "about=a:b@actor"),
@@ -78,6 +78,13 @@ def test_asks_about_nothing_that_is_no_row(browser, ids):
 def test_completes_nothing_odd(browser, term, page):
     query = f"app_label=edi_auth&model_name=apikey&field_name=owner&term={term}&page={page}"
     assert browser.get(f"{reverse('admin:autocomplete')}?{query}").status_code in {200, 403, 404}
+
+
+@pytest.mark.parametrize("term", ["%00", "a" * 3000, "%F0%9F%98%80"])
+@pytest.mark.parametrize(("number", "status"), [("1", 200), ("0", 404), ("x", 404), (HUGE, 404)])
+def test_finds_pages_of_the_admin_or_none(browser, term, number, status):
+    for query in (f"s={term}&page={number}", f"s={term}&page={number}&extended=1"):
+        assert browser.get(f"{reverse('admin:search')}?{query}").status_code == status
 
 
 @pytest.mark.parametrize(
