@@ -336,6 +336,19 @@ def test_counts_what_will_stop_working(admin):
     assert "1 used within the last 24 hours" in told
 
 
+@every_rotatable
+def test_counts_the_older_secrets_that_a_rotation_ends(admin, api, kind):
+    row, other = MAKE[kind](), MAKE[kind]()
+    old = value_of(row) if kind == TOKEN else secret_of(row)
+    assert ask(admin, kind, "rotate", row, other).context["consequences"] == []
+    do(admin, kind, "rotate", row)
+    (told,) = ask(admin, kind, "rotate", row, other).context["consequences"]
+    assert told.startswith("1 of 2 was rotated before")
+    assert use(api, kind, old)
+    do(admin, kind, "rotate", row)
+    assert not use(api, kind, old)
+
+
 def test_counts_the_keys_that_a_lock_refuses(admin):
     owner = ProfileFactory()
     for _ in range(2):

@@ -15,7 +15,7 @@ from unfold.utils import display_for_label
 from tokens.core.admin.forms import NetworksField
 from tokens.core.admin.listing import ExpiryFilter, StateFilter, moment
 from tokens.core.admin.registry import RegistryAdmin
-from tokens.core.admin.verbs import EXTEND, REVOKE, Verb
+from tokens.core.admin.verbs import EXTEND, REVOKE, ROTATE, Verb
 from tokens.core.models import Credential, State
 
 STATE_COLOURS = {
@@ -63,6 +63,10 @@ class CredentialAdmin(RegistryAdmin):
     def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
         """How many work now and will not any more; how many a short extension leaves alone."""
         now = timezone.now()
+        if verb is ROTATE:
+            older = sum(bool(row.overlap(now=now)) for row in rows)
+            ends = f"{older} of {len(rows)} {pluralize(older, 'was,were')} rotated before"
+            return [f"{ends}, and the secret of before that still works: it will stop at once."] if older else []
         if verb is EXTEND:
             late = sum(row.expires_at > now + timedelta(days=30) for row in rows)
             ends = f"{late} of {len(rows)} end{pluralize(late, 's,')} more than 30 days from now"
