@@ -3,6 +3,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
@@ -11,8 +12,15 @@ from tokens.management.commands.serve import Command
 
 
 def main() -> None:
-    """Run one command. A setting that makes no sense ends it with one line and exit code 2."""
+    """Run one command. A setting that makes no sense ends it with one line and exit code 2.
+
+    Without standard output none is begun: a secret would be made and lost. One that is interrupted exits with 130.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if not sys.stdout:
+        sys.exit("Standard output is closed; send it to a file or to /dev/null.")
+    sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115 — for as long as the process lasts
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 — likewise
     try:
         if is_to_serve(sys.argv[1:]):
             Command().run_from_argv(sys.argv)
@@ -21,6 +29,11 @@ def main() -> None:
     except ImproperlyConfigured as exc:
         print(f"Configuration error: {exc}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as exc:  # of a help that nobody reads; the commands see to their own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again at its end
+        sys.exit(str(exc))
 
 
 def is_to_serve(arguments: list[str]) -> bool:

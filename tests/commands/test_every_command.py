@@ -8,6 +8,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.db import DatabaseError, OperationalError, ProgrammingError
 
+import manage as entrance
 from tests.core.process import PYTHON, ROOT, run
 from tests.factories import ProfileFactory
 
@@ -126,6 +127,53 @@ def test_exits_with_its_code_from_a_shell(tmp_path, arguments, code, sentence):
     assert (done.returncode, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Runs a line of shell in which `manage` is `manage.py`, with a database of its own."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/registry.sqlite3",
+        "PYTHON": PYTHON,
+    }
+    run(PYTHON, "manage.py", "migrate", "-v0", environment=environment)
+    manage = 'manage() { "$PYTHON" manage.py "$@"; }; '
+    return lambda line: run("sh", "-c", manage + line, environment=environment)
+
+
+def test_begins_nothing_without_standard_output(shell):
+    done = shell("manage mint_token ci >&-")
+    assert (done.returncode, done.stderr) == (1, "Standard output is closed; send it to a file or to /dev/null.\n")
+    assert "nothing to list" in shell("manage list_tokens").stdout
+
+
+@pytest.mark.parametrize("elsewhere", [">&-", ">/dev/full"])
+def test_prints_a_secret_where_nobody_hears_of_it(shell, elsewhere):
+    done = shell(f"manage mint_token ci 2{elsewhere}")
+    assert done.returncode == 0
+    assert re.fullmatch(r"\S+\.\S+\.\S+\n", done.stdout)
+
+
+def test_reads_nothing_without_standard_input(shell):
+    done = shell("manage introspect <&-")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_says_in_a_line_that_nobody_reads_the_help(shell):
+    done = shell("manage help >/dev/full")
+    assert (done.returncode, done.stderr) == (1, "[Errno 28] No space left on device\n")
+
+
+def test_ends_quietly_when_it_is_interrupted(monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entrance, "execute_from_command_line", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        entrance.main()
+    assert ended.value.code == 130
 
 
 @pytest.mark.django_db

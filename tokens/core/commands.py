@@ -5,7 +5,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, cast
 
@@ -101,7 +101,8 @@ class RegistryCommand(ExampleCommand, ABC):
             self.stdout.write(secret)
             self.stdout.write("It is not shown again.")
         else:
-            self.stderr.write(self.style.NOTICE(sentence))
+            with suppress(OSError):  # whoever does not hear of it still gets the secret
+                self.stderr.write(self.style.NOTICE(sentence))
             self.stdout.write(secret)
 
     def report_rows(self, columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> None:
