@@ -14,6 +14,7 @@ from edi_auth.services import EXCHANGES
 from podcast_perf import services as podcast_services
 from tests.admin.conftest import member
 from tests.factories import ApiKeyFactory, NamedTokenFactory, PerformanceTokenFactory, ProfileFactory, secret_of
+from tokens import services
 from tokens.core.models import DailyCount, digest
 from tokens.core.operations import counters
 from tokens.models import AuditEvent, NamedToken, OperatorPolicy
@@ -126,6 +127,12 @@ def test_lists_what_ends_next_with_its_owner(admin):
     expiring = overview(admin).context["expiring"]
     assert [one["row"].name for one in expiring] == ["sooner", "later"]
     assert expiring[0]["owner"] == "Ada Moss"
+
+
+def test_lets_no_name_turn_around_the_words_about_it(admin, actor):
+    services.mint("ci\u202e", actor=actor)
+    page = admin.get(reverse("admin:index")).content.decode()
+    assert "<bdi>ci\u202e</bdi></b> by <bdi>" in page
 
 
 def test_shows_viewers_no_events_and_no_warnings():
