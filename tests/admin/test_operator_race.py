@@ -1,6 +1,7 @@
 """Superusers who change one another at the same time."""
 
 import pytest
+from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -28,6 +29,23 @@ def test_leave_one_who_manages_operators(kept, is_mutual):
             posts.append(lambda _client, browser=browser, url=url, body=body: browser.post(url, body).status_code)
         assert at_once(*posts)[0] in {200, 302}
         assert User.objects.filter(is_active=True, is_superuser=True).count() == 1
+
+
+def test_give_each_their_role_to_one_operator(operator):
+    joe = User.objects.create_user("joe", is_staff=True)
+    url = reverse("admin:tokens_operator_change", args=[joe.pk])
+    browsers = [Client(), Client()]
+    for browser in browsers:
+        browser.force_login(operator)
+    for _ in range(ROUNDS):
+        joe.groups.clear()
+        posts = []
+        for browser, name in zip(browsers, ("viewers", "security"), strict=True):
+            given = {"username": "joe", "is_active": "on", "groups": Role.objects.get(name=name).pk}
+            body = {**shown_by(browser, url), **given}
+            posts.append(lambda _client, browser=browser, body=body: browser.post(url, body).status_code)
+        assert at_once(*posts) == [302, 302]
+        assert joe.groups.count() == 2
 
 
 def test_add_one_operator_of_a_name(operator):

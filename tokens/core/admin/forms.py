@@ -39,15 +39,17 @@ def remembering(form: Any) -> Any:
 def changes_in(form: Any) -> dict[str, Any]:
     """What somebody changed in a form that is `remembering`; what others changed meanwhile stays.
 
-    Of rows that it relates to, those stored by now, with what was added to those it showed and without what was taken.
+    Of rows that it relates to, those stored by now, with what was added to those it showed and without what was taken;
+    until the transaction ends nobody else changes them.
     """
     changes = {name: form.cleaned_data[name] for name in form.changed_data}
     for name, chosen in changes.items():
         if isinstance(form.fields[name], forms.ModelMultipleChoiceField):
-            shown, left = set(form.data.getlist(form.add_initial_prefix(name))), {str(row.pk) for row in chosen}
-            stored = getattr(form.instance, name).all()
-            kept = [row for row in stored if str(row.pk) in left or str(row.pk) not in shown]
-            changes[name] = [*kept, *(row for row in chosen if str(row.pk) not in shown)]
+            shown, left = set(form.data.getlist(form.add_initial_prefix(name))), {str(one.pk) for one in chosen}
+            row = type(form.instance)._default_manager.select_for_update().get(pk=form.instance.pk)
+            stored = getattr(row, name).all()
+            kept = [one for one in stored if str(one.pk) in left or str(one.pk) not in shown]
+            changes[name] = [*kept, *(one for one in chosen if str(one.pk) not in shown)]
     return changes
 
 
