@@ -122,10 +122,10 @@ FORGET = Verb(
 
 
 class OperatorForm(UserChangeForm):
-    """An operator, and what is demanded of them; somebody stays who may manage operators."""
+    """An operator, and what is required of them; somebody stays who may manage operators."""
 
     must_have_second_factor = forms.BooleanField(
-        label="Demand a second factor",
+        label="Require a second factor",
         required=False,
         show_hidden_initial=True,
         widget=UnfoldBooleanSwitchWidget,

@@ -76,8 +76,8 @@ def update(row: Operator, changes: Mapping[str, Any], *, actor: Actor) -> None:
         if "groups" in given:
             stored.groups.set(given.pop("groups"))
         if "must_have_second_factor" in given:
-            demand = {"must_have_second_factor": given.pop("must_have_second_factor")}
-            OperatorPolicy.objects.update_or_create(user_id=row.pk, defaults=demand)
+            policy = {"must_have_second_factor": given.pop("must_have_second_factor")}
+            OperatorPolicy.objects.update_or_create(user_id=row.pk, defaults=policy)
         for name, value in given.items():
             setattr(stored, name, value)
         stored.save(update_fields=list(given))

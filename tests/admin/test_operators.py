@@ -53,7 +53,7 @@ def test_keep_the_roles_that_others_gave_and_took_meanwhile(admin, joe):
     assert AuditEvent.objects.get().after == {"roles": ["security", "viewers"]}
 
 
-def test_get_a_demand_from_two_pages_that_were_opened_before_there_was_one(admin, joe):
+def test_get_a_requirement_from_two_pages_that_were_opened_before_there_was_one(admin, joe):
     shown = shown_by(admin, page_of(joe))
     for _ in range(2):
         body = {**shown, "username": "joe", "is_active": "on", "must_have_second_factor": "on"}
