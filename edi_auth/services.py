@@ -362,14 +362,15 @@ def set_locked(
         stored = type(principal)._default_manager.select_for_update().get(pk=principal.pk)
         if (stored.locked_at is not None) != is_locked:
             changes = {"locked_at": now if is_locked else None}
-            _change(stored, lock if is_locked else unlock, changes, actor=actor, reason=reason, now=now)
+            action = lock if is_locked else unlock
+            lifecycle.change_row(stored, action, changes, actor=actor, reason=reason, now=now)
 
 
 def end_tokens(principal: Profile | Group, *, actor: Actor, reason: str = "", now: datetime | None = None) -> None:
     """End all tokens that a profile or group has been given up to now: no refresh takes them any more."""
     now = now or timezone.now()
     action = Action.END_TOKENS if isinstance(principal, Profile) else Action.END_GROUP_TOKENS
-    _change(principal, action, {"tokens_valid_after": now}, actor=actor, reason=reason, now=now)
+    lifecycle.change_row(principal, action, {"tokens_valid_after": now}, actor=actor, reason=reason, now=now)
 
 
 def mint_key(
@@ -437,7 +438,8 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
         lifecycle.check_lifetime(changes["expires_at"], setting="API_KEY", field="valid-to", now=now)
     if isinstance(row, Profile) and row.idp == Idp.GOOGLE and changes.get("email") == "":
         raise Invalid("email", "A Google profile needs an e-mail address.")
-    _change(row, action, {name: changes[name] for name in sorted(changes.keys() & fields)}, actor=actor, now=now)
+    changes = {name: changes[name] for name in sorted(changes.keys() & fields)}
+    lifecycle.change_row(row, action, changes, actor=actor, now=now)
 
 
 def fresh_key() -> str:
@@ -535,20 +537,6 @@ def find_pasta(raw: str) -> Profile | Group | None:
 
 def _principal(edi_id: str) -> Profile | Group | None:
     return Profile.objects.filter(edi_id=edi_id).first() or Group.objects.filter(edi_id=edi_id).first()
-
-
-def _change(
-    row: Profile | Group | ApiKey,
-    action: Action,
-    changes: dict[str, Any],
-    *,
-    actor: Actor,
-    now: datetime,
-    reason: str = "",
-) -> None:
-    rows: QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
-    missing = f"The {row._meta.verbose_name} is gone."
-    lifecycle.change(rows, action, changes, actor=actor, missing=missing, reason=reason, now=now)
 
 
 def _get(model: type[T], edi_id: str) -> T:

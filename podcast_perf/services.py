@@ -213,15 +213,8 @@ def _leave_name(name: str, *, actor: Actor, now: datetime) -> None:
 
 
 def _change(publisher: Publisher, changes: dict[str, Any], *, actor: Actor, now: datetime) -> Publisher:
-    return lifecycle.change(
-        Publisher.objects.filter(pk=publisher.pk),
-        Action.UPDATE_PUBLISHER,
-        changes,
-        actor=actor,
-        missing="The publisher is gone.",
-        taken="There is a publisher of that name already.",
-        now=now,
-    )
+    taken = "There is a publisher of that name already."
+    return lifecycle.change_row(publisher, Action.UPDATE_PUBLISHER, changes, actor=actor, taken=taken, now=now)
 
 
 def publisher_of(name: str) -> Publisher:

@@ -88,6 +88,14 @@ def change(
     return row
 
 
+def change_row(
+    row: Row, action: Action, changes: Mapping[str, Any], *, actor: Actor, now: datetime, **told: str
+) -> Row:
+    """`change` this very row, whatever else has its name by now. `told` may have its `reason` and `taken`."""
+    rows, missing = _this(row)
+    return change(rows, action, changes, actor=actor, missing=missing, now=now, **told)
+
+
 def revoke(
     rows: "models.QuerySet[Ended]", action: Action, *, actor: Actor, missing: str, now: datetime, reason: str = ""
 ) -> Ended:
@@ -107,10 +115,8 @@ def revoke_row(row: Ended, action: Action, *, actor: Actor, reason: str = "", no
 
     One that was revoked before stays as it is. Raises `NotFound`.
     """
-    rows: models.QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
-    missing = f"The {row._meta.verbose_name} is gone."
-    ended: Ended = revoke(rows, action, actor=actor, missing=missing, reason=reason, now=now or timezone.now())
-    return ended
+    rows, missing = _this(row)
+    return revoke(rows, action, actor=actor, missing=missing, reason=reason, now=now or timezone.now())
 
 
 def rotate(
@@ -151,9 +157,8 @@ def rotate_row(
     row: Rotated, secret: str, action: Action, *, actor: Actor, grace: timedelta, now: datetime | None = None
 ) -> Minted[Rotated]:
     """Give this very credential, stored as digest and preview, the new `secret`. Raises what `rotate` does."""
-    rows: models.QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
+    rows, missing = _this(row)
     changes = {row.fingerprint_field: digest(secret), "preview": preview_of(secret)}
-    missing = f"The {row._meta.verbose_name} is gone."
     now = now or timezone.now()
     return Minted(rotate(rows, action, changes, actor=actor, missing=missing, grace=grace, now=now), secret)
 
@@ -227,6 +232,11 @@ def validate(row: models.Model) -> None:
         name, (error, *_) = next(iter(exc.error_dict.items()))
         words = WORDS[error.code] % (error.params or {}) if error.code in WORDS else error.messages[0]
         raise Invalid(name, f"{name}: {words}") from None
+
+
+def _this(row: Row) -> "tuple[models.QuerySet[Row], str]":
+    """The rows that are this one, and the sentence for when there is none."""
+    return type(row)._default_manager.filter(pk=row.pk), f"The {row._meta.verbose_name} is gone."
 
 
 def _locked(rows: "models.QuerySet[Row]", *, missing: str) -> Row:
