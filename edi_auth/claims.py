@@ -146,15 +146,6 @@ def pasta_ttl(now: datetime, *, session_end: float = math.inf, step: int = 0) ->
     return int(min(ttl, session_end * 1000, END_OF_TIME * 1000 - 1))
 
 
-def renewed_pasta_ttl(now: datetime, *, session_end: float) -> int:
-    """The moment of expiry of a PASTA token renewed now, in milliseconds.
-
-    It is rounded up to whole `PASTA_TTL_ROUNDING_SECONDS`: the renewed token of one identity is the same for that long,
-    and need not be signed again.
-    """
-    return pasta_ttl(now, session_end=session_end, step=settings.PASTA_TTL_ROUNDING_SECONDS)
-
-
 def pasta_issued_at(ttl: int, *, hours: int) -> float:
     """The earliest moment (seconds) at which a PASTA token that expires at `ttl` (milliseconds) can have been made.
 

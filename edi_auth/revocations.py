@@ -142,7 +142,10 @@ class Snapshot:
 
     def _turn(self) -> None:
         self.renew()
-        _note_hours(self)
+        try:
+            self.note_hours(now=timezone.now())
+        except Exception as exc:  # noqa: BLE001 — it never keeps revocations from being renewed; the next turn tries again
+            log.warning("the lifetime of tokens cannot be stored (%s)", type(exc).__name__)
 
 
 def stored_hours(*, now: datetime) -> int:
@@ -153,14 +156,6 @@ def stored_hours(*, now: datetime) -> int:
 
 def _revocation(locked_at: datetime | None, valid_after: datetime | None) -> Revocation:
     return Revocation(locked_at is not None, valid_after.timestamp() if valid_after else 0.0)
-
-
-def _note_hours(snapshot: Snapshot) -> None:
-    """Store how long tokens last; where that cannot be stored now, the next turn tries again."""
-    try:
-        snapshot.note_hours(now=timezone.now())
-    except Exception as exc:  # noqa: BLE001 — it never keeps revocations from being renewed
-        log.warning("the lifetime of tokens cannot be stored (%s)", type(exc).__name__)
 
 
 snapshot = Snapshot()

@@ -280,7 +280,9 @@ def refresh(raw_pasta: str, raw_edi: str, *, now: datetime | None = None) -> Tok
     for principal in (edi_claims["sub"], edi_id_of(token.uid)):
         snapshot.check(principal, claims.made_at(edi_claims))
     renewed = claims.renewed(edi_claims, known_until=known_until, now=now)
-    ttl = claims.renewed_pasta_ttl(now, session_end=claims.session_end(renewed))
+    # Rounded, so that the renewed token of one identity is the same for that long and need not be signed again.
+    step = settings.PASTA_TTL_ROUNDING_SECONDS
+    ttl = claims.pasta_ttl(now, session_end=claims.session_end(renewed), step=step)
     REFRESHES.add()
     holder = (EDI_TOKEN, str(renewed["sub"]))
     return TokenPair(edi=keys.sign(renewed), pasta=pasta.sign(token.renewed(ttl)), holder=holder)

@@ -59,7 +59,7 @@ def loop(monkeypatch):
             if not left:
                 raise Stop
 
-        monkeypatch.setattr(revocations, "_note_hours", lambda snapshot: None)
+        monkeypatch.setattr(Snapshot, "note_hours", lambda self, now: None)
         monkeypatch.setattr(background, "connection", fake)
         monkeypatch.setattr(background, "time", SimpleNamespace(sleep=pause))
         monkeypatch.setattr(Snapshot, "renew", lambda self: renew())
