@@ -12,10 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from config.csp import POLICY
 from tokens.core.addresses import is_within
 from tokens.core.errors import OUTAGES
-from tokens.core.http import accepted_types, client_address
+from tokens.core.http import AWAY, accepted_types, client_address
 from tokens.core.operations import exposition, health
-
-RETRY_SECONDS = "2"
 
 
 @require_safe
@@ -39,7 +37,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     if not report.is_ready:
         response.status_code = 503
-        response["Retry-After"] = RETRY_SECONDS
+        response["Retry-After"] = AWAY.headers["Retry-After"]
     return response
 
 
@@ -77,6 +75,5 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, without a word about what happened; the log has it. 503 while the database is away."""
     if isinstance(sys.exception(), OUTAGES):
-        away = {"error": "The registry cannot be reached at the moment; try again."}
-        return JsonResponse(away, status=503, headers={"Retry-After": RETRY_SECONDS})
+        return JsonResponse({"error": AWAY.message}, status=AWAY.status, headers=AWAY.headers)
     return JsonResponse({"error": "Internal server error"}, status=500)

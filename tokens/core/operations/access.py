@@ -1,6 +1,7 @@
 """What is told of each request: one line of log and one count. Never a credential, a body, a header or a query."""
 
 import re
+from functools import cache
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
@@ -13,8 +14,6 @@ QUIET = {"/healthz", "/readyz", "/metrics"}
 LONG = re.compile(r"[^/]{20,}")
 MAX_PATH = 200
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-
-_labels: dict[str, str] = {}
 
 
 def note_actor(request: HttpRequest | Request, kind: str, id: str) -> None:
@@ -57,13 +56,10 @@ def shown(path: str) -> str:
     return path if len(path) < 20 else LONG.sub("…", path)[:MAX_PATH]
 
 
+@cache
 def _label(route: str) -> str:
     """A route as people know it: all pages of the admin are one, and so is what no route leads to."""
-    label = _labels.get(route)
-    if label is None:
-        label = "/admin/" if route.startswith("admin/") else "(none)" if route.startswith("^") else f"/{route}"
-        _labels[route] = label
-    return label
+    return "/admin/" if route.startswith("admin/") else "(none)" if route.startswith("^") else f"/{route}"
 
 
 def _operator(request: HttpRequest) -> str | None:
