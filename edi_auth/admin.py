@@ -60,18 +60,13 @@ class PrincipalAdmin(RegistryAdmin):
 
     verbs = (LOCK, UNLOCK, END_TOKENS)
     sortable_by = ("name", "shown_created")
-    facts: tuple[str, ...] = ("edi_id", "shown_lock", "shown_end", "shown_created")
+    facts = ("edi_id", "shown_lock", "shown_end", "shown_created")
     keys_of = ""
 
     @display(description="State", label={"locked": "warning", "active": "success"})
     def shown_state(self, row: Principal) -> str:
         """Whether it is locked."""
         return "active" if row.locked_at is None else "locked"
-
-    @display(description="Created", ordering="created_at")
-    def shown_created(self, row: Principal) -> Any:
-        """Since when it is known."""
-        return moment(row.created_at, never="")
 
     @display(description="Locked")
     def shown_lock(self, row: Principal) -> Any:
@@ -82,14 +77,6 @@ class PrincipalAdmin(RegistryAdmin):
     def shown_end(self, row: Principal) -> Any:
         """From before which moment no token counts."""
         return moment(row.tokens_valid_after, never="never")
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What the registry sets is shown once there is a row."""
-        return self.fields if obj is None else (*self.facts, *self.fields)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What the registry sets is not for typing."""
-        return () if obj is None else self.facts
 
     def consequences(self, verb: Verb, rows: list[Any]) -> list[str]:
         """How many API keys a lock refuses, and an unlocking lets in again."""
@@ -130,13 +117,14 @@ class ProfileAdmin(PrincipalAdmin):
         *("idp", "idp_uid", "common_name", "email", "is_email_enabled", "is_email_verified", "is_administrator"),
         "links",
     )
+    kept = ("idp", "idp_uid")
     autocomplete_fields = ("links",)
     keys_of = "owner"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Profile | None = None) -> Any:
-        """An identity never changes. Whoever may not lock makes nobody an administrator, who may."""
+        """Whoever may not lock makes nobody an administrator, who may."""
         guarded = () if may_lock(request) else ("is_administrator",)
-        return guarded if obj is None else (*self.facts, "idp", "idp_uid", *guarded)
+        return (*super().get_readonly_fields(request, obj), *guarded)
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Profile, str]:
         """Add it."""

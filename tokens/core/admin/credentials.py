@@ -37,16 +37,10 @@ class CredentialAdmin(RegistryAdmin):
     facts: Sequence[str] = ("labelled_state", "shown_created")
     kept: Sequence[str] = ("name",)
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
-        """What the form asks, and of a row what is known about it."""
-        return self.fields if obj is None else (*self.facts, *self.fields)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
-        """The facts, and what is `kept` as it was minted; of a revoked credential everything."""
-        if obj is None:
-            return self.readonly_fields
-        kept = self.kept if obj.revoked_at is None else self.fields
-        return tuple(dict.fromkeys((*self.readonly_fields, *self.facts, *kept)))
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Of a revoked credential everything."""
+        found = super().get_readonly_fields(request, obj)
+        return found if obj is None or obj.revoked_at is None else tuple(dict.fromkeys((*found, *self.fields)))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Networks as text with commas."""
@@ -101,11 +95,6 @@ class CredentialAdmin(RegistryAdmin):
     def shown_key(self, row: Any) -> SafeString:
         """The first characters of the secret."""
         return format_html("<code>{}…</code>", row.preview)
-
-    @display(description="Created", ordering="created_at")
-    def shown_created(self, row: Credential) -> SafeString | str:
-        """When it was minted."""
-        return moment(row.created_at, never="")
 
     @display(description="Expires")
     def shown_expiry(self, row: Credential) -> SafeString | str:

@@ -14,15 +14,17 @@ from django.db.models.constants import LOOKUP_SEP
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from tokens.core import kinds
 from tokens.core.admin import listing
 from tokens.core.admin.asking import Minted, VerbAdmin, related
 from tokens.core.admin.forms import changes_in, remembering
 from tokens.core.admin.links import log_about, page_of
-from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
+from tokens.core.admin.listing import CappedPaginator, RegistryChangeList, moment
 from tokens.core.admin.verbs import operator
 from tokens.core.errors import AlreadyExists, Invalid, RegistryError
 from tokens.core.models import AuditEvent, Recorded, is_id
@@ -197,8 +199,12 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
       its tokens.
 
     Any of them may raise a `RegistryError`, which the operator sees as a message.
+
+    The form of a stored row begins with its `facts`, and the fields that are `kept` stay as they were made.
     """
 
+    facts: Sequence[str] = ()
+    kept: Sequence[str] = ()
     add: Callable[[HttpRequest, Any], Minted]
     change: Callable[[HttpRequest, Any, dict[str, Any]], None]
     add_words = ""
@@ -210,6 +216,19 @@ class RegistryAdmin(VerbAdmin, ListAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever has Django's permission, where rows can be changed at all."""
         return hasattr(self, "change") and super().has_change_permission(request, obj)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What the form asks, and of a row what is known about it."""
+        return self.fields if obj is None else (*self.facts, *self.fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Of a row the facts, and what is kept."""
+        return self.readonly_fields if obj is None else (*self.readonly_fields, *self.facts, *self.kept)
+
+    @display(description="Created", ordering="created_at")
+    def shown_created(self, row: Any) -> SafeString | str:
+        """Since when it is known."""
+        return moment(row.created_at, never="")
 
     def revoke(self, request: HttpRequest, row: Recorded, reason: str) -> None:
         """End `row` for good."""
