@@ -14,9 +14,9 @@ from unfold.decorators import display
 from edi_auth import services
 from edi_auth.models import ApiKey, Group, Principal, Profile
 from tokens.core.admin.credentials import CredentialAdmin
-from tokens.core.admin.listing import moment
 from tokens.core.admin.registry import RegistryAdmin
 from tokens.core.admin.verbs import END_TOKENS, LOCK, ROTATABLE_VERBS, UNLOCK, Verb, operator
+from tokens.core.admin.words import moment
 from tokens.core.errors import Forbidden
 from tokens.core.models import Range
 

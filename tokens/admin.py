@@ -24,10 +24,10 @@ from tokens.core.admin.asking import VerbAdmin
 from tokens.core.admin.credentials import CredentialAdmin
 from tokens.core.admin.events import AuditEventAdmin
 from tokens.core.admin.forms import ReasonForm, changes_in, remembering
-from tokens.core.admin.listing import moment
 from tokens.core.admin.notices import NoticeAdmin
 from tokens.core.admin.registry import LookupAdmin, adding
 from tokens.core.admin.verbs import ROTATABLE_VERBS, Verb, operator
+from tokens.core.admin.words import moment
 from tokens.models import AuditEvent, NamedToken, Notice, Operator
 
 admin.site.register(AuditEvent, AuditEventAdmin)

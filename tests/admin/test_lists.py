@@ -24,7 +24,7 @@ from tests.factories import (
     value_of,
 )
 from tokens.core import audit, kinds
-from tokens.core.admin import listing
+from tokens.core.admin import exports, listing
 from tokens.core.audit import SYSTEM
 from tokens.core.models import State
 from tokens.services import Action
@@ -251,7 +251,7 @@ def test_leads_from_a_page_that_is_not_there_to_the_list(admin):
 
 @pytest.mark.parametrize("query", [{}, {"state": "active"}])
 def test_exports_more_rows_than_are_read_at_a_time(admin, monkeypatch, query):
-    monkeypatch.setattr(listing, "EXPORTED", 2)
+    monkeypatch.setattr(exports, "EXPORTED", 2)
     made = [NamedTokenFactory().pk for _ in range(5)]
     rows = json.loads(
         b"".join(admin.get(reverse("admin:tokens_namedtoken_export", args=["json"]), query).streaming_content)

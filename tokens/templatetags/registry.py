@@ -5,7 +5,7 @@ from datetime import datetime
 from django import template
 from django.utils import timezone
 
-from tokens.core.admin import listing
+from tokens.core.admin import words
 
 register = template.Library()
 
@@ -13,13 +13,13 @@ register = template.Library()
 @register.filter
 def relative(value: datetime | None) -> str:
     """How far away a moment is: "in 3 days"."""
-    return listing.relative(value, now=timezone.now()) if value else "never"
+    return words.relative(value, now=timezone.now()) if value else "never"
 
 
 @register.filter
 def verb_words(action: str) -> str:
     """An action in words."""
-    return listing.verb_words(action)
+    return words.verb_words(action)
 
 
 @register.filter

@@ -12,9 +12,9 @@ from unfold.decorators import display
 
 from tokens.core import kinds
 from tokens.core.admin.links import linked, page_about, page_of
-from tokens.core.admin.listing import moment
 from tokens.core.admin.overview import register_warning
 from tokens.core.admin.registry import HistoryAdmin
+from tokens.core.admin.words import moment
 from tokens.core.models import Notice
 from tokens.core.operations import notices
 

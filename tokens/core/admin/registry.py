@@ -20,12 +20,13 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from tokens.core import kinds
-from tokens.core.admin import listing
+from tokens.core.admin import exports, listing
 from tokens.core.admin.asking import Minted, VerbAdmin, related
 from tokens.core.admin.forms import changes_in, remembering
 from tokens.core.admin.links import log_about, page_of
-from tokens.core.admin.listing import CappedPaginator, RegistryChangeList, moment
+from tokens.core.admin.listing import CappedPaginator, RegistryChangeList
 from tokens.core.admin.verbs import operator
+from tokens.core.admin.words import moment
 from tokens.core.errors import AlreadyExists, Invalid, RegistryError
 from tokens.core.models import AuditEvent, Recorded, is_id
 
@@ -93,7 +94,7 @@ class ListAdmin(LookupAdmin):
     list_title = ""
     icon = "key"
     export_formats: ClassVar[tuple[str, ...]] = ("csv", "json")
-    documents: Any = staticmethod(listing.exported)
+    documents: Any = staticmethod(exports.exported)
 
     def badge(self, request: HttpRequest) -> int:
         """The number beside the line in the sidebar that asks for attention; 0 shows none."""
@@ -136,17 +137,17 @@ class ListAdmin(LookupAdmin):
         return cast(HttpResponse, self._exported(request, rows, format))
 
     def _exported(self, request: HttpRequest, queryset: QuerySet[Any], format: str) -> Any:
-        rows = listing.in_batches(queryset, self.get_queryset(request).select_related(*related(self)))
+        rows = exports.in_batches(queryset, self.get_queryset(request).select_related(*related(self)))
         name = str(self.opts.verbose_name_plural).replace(" ", "-")
-        return listing.export(rows, format=format, name=name, documents=self.documents)
+        return exports.export(rows, format=format, name=name, documents=self.documents)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The exports of a selection."""
-        exports = {
+        offered = {
             f"export_{name}": (self.export_action(name), f"export_{name}", f"Export as {name.upper()}")
             for name in self.export_formats
         }
-        return {} if "_popup" in request.GET else exports
+        return {} if "_popup" in request.GET else offered
 
     def export_action(self, format: str) -> Any:
         """The action that exports a selection, as Django calls it."""
@@ -171,7 +172,7 @@ class HistoryAdmin(ListAdmin):
     """What happened, which nobody adds to or changes."""
 
     sortable_by: Sequence[str] = ()
-    documents: Any = staticmethod(listing.documented)
+    documents: Any = staticmethod(exports.documented)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """What happens writes itself."""
