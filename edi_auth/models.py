@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from tokens.core.models import Range, Recorded, RotatableCredential, State, no_controls, prefix_index
+from tokens.core.prepared import Slot
 
 # A star would end the first part of a PASTA token's text, a control character would end a header line.
 no_stars = RegexValidator(r"\A[^*\x00-\x1f\x7f-\x9f]+\Z", "must not contain stars or control characters.")
@@ -205,6 +206,17 @@ class ApiKey(RotatableCredential):
             State.LOCKED: models.Q(owner__locked_at__isnull=False)
             | models.Q(group__isnull=False, group__locked_at__isnull=False)
         }
+
+    @classmethod
+    def usable_alone(cls, *, now: datetime | Slot) -> models.Q:
+        """What holds of the usable keys, said without a join.
+
+        An UPDATE that has waited for its row judges that anew as it is then, but nothing that was joined.
+        """
+        owner = Profile.objects.filter(pk=models.OuterRef("owner"), locked_at__isnull=False)
+        group = Group.objects.filter(pk=models.OuterRef("group"), locked_at__isnull=False)
+        obstacles = cls.obstacles(now) | {State.LOCKED: models.Exists(owner) | models.Exists(group)}
+        return models.Q(*[~holds for holds in obstacles.values()])
 
     @classmethod
     def ranges(cls, state: State, *, now: datetime) -> tuple[Range, ...]:

@@ -165,7 +165,7 @@ def _counting(**limits: Any) -> PreparedUpdate[ApiKey]:
     }
     return PreparedUpdate(
         lambda: (
-            ApiKey.objects.filter(ApiKey.presented(FINGERPRINT, now=NOW), **limits).usable(now=NOW),
+            ApiKey.objects.filter(ApiKey.presented(FINGERPRINT, now=NOW), ApiKey.usable_alone(now=NOW), **limits),
             ("id", "group", "owner"),
             updates,
         ),
