@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 FIRST_SNAPSHOT_SECONDS = 2.0
 # From what age on a snapshot that no limit is set for is worth telling operators.
 OLD_SECONDS = 60
-# How long a revocation may take from its time to its commit, waiting for a lock included.
+# How long a revocation may take from its time to its commit.
 COMMIT_SECONDS = 10.0
 # Under which name the roll-up keeps `EDI_TOKEN_HOURS`, and for how long at most a token lasts and is remembered.
 TOKEN_HOURS, LONGEST = "edi_auth:token_hours", timedelta(days=33)

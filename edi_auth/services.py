@@ -369,10 +369,16 @@ def set_locked(
 
 
 def end_tokens(principal: Profile | Group, *, actor: Actor, reason: str = "", now: datetime | None = None) -> None:
-    """End all tokens that a profile or group has been given up to now: no refresh takes them any more."""
-    now = now or timezone.now()
+    """End all tokens that a profile or group has been given up to now: no refresh takes them any more.
+
+    Up to now means until nobody else is changing the row. What was ended before stays so, whatever the clock says.
+    """
     action = Action.END_TOKENS if isinstance(principal, Profile) else Action.END_GROUP_TOKENS
-    lifecycle.change_row(principal, action, {"tokens_valid_after": now}, actor=actor, reason=reason, now=now)
+    with transaction.atomic():
+        stored = type(principal)._default_manager.select_for_update().get(pk=principal.pk)
+        now = now or timezone.now()
+        changes = {"tokens_valid_after": max(now, stored.tokens_valid_after or now)}
+        lifecycle.change_row(stored, action, changes, actor=actor, reason=reason, now=now)
 
 
 def mint_key(

@@ -314,6 +314,14 @@ def test_ends_all_tokens_again_at_a_later_moment(actor):
     assert profile.tokens_valid_after == NOW + timedelta(days=1)
 
 
+def test_gives_no_ended_token_back_when_the_clock_was_set_back(actor):
+    profile = ProfileFactory()
+    for moment in (NOW, NOW - timedelta(seconds=1)):
+        services.end_tokens(profile, actor=actor, now=moment)
+    profile.refresh_from_db()
+    assert profile.tokens_valid_after == NOW
+
+
 @pytest.mark.parametrize(("find", "make"), [(services.profile_of, ProfileFactory), (services.group_of, GroupFactory)])
 def test_finds_a_row_by_its_edi_id(find, make):
     row = make()

@@ -1,4 +1,4 @@
-"""Whoever waits for a row that somebody else is changing judges it when its turn has come."""
+"""Whoever waits for a row that somebody else is changing judges it, and tells the time, when its turn has come."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,8 +9,9 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from edi_auth import services
+from edi_auth.models import Profile
 from tests.client import APIClient
-from tests.factories import ApiKeyFactory, secret_of
+from tests.factories import ApiKeyFactory, ProfileFactory, secret_of
 from tokens.core.audit import SYSTEM
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,3 +67,14 @@ def test_refuses_a_key_that_was_ended_while_its_exchange_waited(begun, end, stat
     assert answer.result(PATIENCE).status_code == status
     key.refresh_from_db()
     assert key.use_count == 0
+
+
+def test_ends_the_tokens_that_were_given_while_it_waited(begun):
+    profile = ProfileFactory()
+    with transaction.atomic():
+        Profile.objects.select_for_update().get(pk=profile.pk)
+        ended = begun(lambda: services.end_tokens(profile, actor=SYSTEM))
+        until = timezone.now()
+    ended.result(PATIENCE)
+    profile.refresh_from_db()
+    assert profile.tokens_valid_after > until
