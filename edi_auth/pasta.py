@@ -20,7 +20,7 @@ from django.conf import settings
 
 from tokens.core.errors import InvalidCredential, NotConfigured
 from tokens.core.recent import Recent
-from tokens.core.signing import folder_version, load_private_key, load_public_key, sibling_keys
+from tokens.core.signing import load_private_key, load_public_key, read_keys, sibling_keys
 
 TTL = re.compile(r"[0-9]{1,15}")
 FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
@@ -76,12 +76,11 @@ def keys() -> Keys:
 
     Raises `NotConfigured`.
     """
-    path, setting = settings.PASTA_PRIVATE_KEY_PATH, "PASTA_PRIVATE_KEY_PATH"
-    return _load_keys(path, folder_version(path, setting=setting), setting=setting)
+    return read_keys(_load_keys, settings.PASTA_PRIVATE_KEY_PATH, setting="PASTA_PRIVATE_KEY_PATH")
 
 
 @lru_cache(maxsize=4)
-def _load_keys(path: Path, _version: int, *, setting: str) -> Keys:
+def _load_keys(path: Path, _version: tuple[int, int], *, setting: str) -> Keys:
     active: Any = load_private_key(path, setting=setting)
     others: list[Any] = [load_public_key(sibling, setting=setting) for sibling in sibling_keys(path)]
     if not isinstance(active, rsa.RSAPrivateKey) or not all(isinstance(key, rsa.RSAPublicKey) for key in others):

@@ -4,7 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import string
+from datetime import timedelta
+from itertools import pairwise
 
 import jwt
 import pytest
@@ -14,6 +17,7 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import NOW
 from tests.settings import DATA
 from tokens.core import signing
 from tokens.core.errors import InvalidCredential, NotConfigured
@@ -24,6 +28,7 @@ from tokens.core.signing import (
     hmac_ring,
     jwk_of,
     load_public_key,
+    sibling_keys,
     unverified_claims,
 )
 
@@ -371,6 +376,45 @@ def test_takes_up_a_key_file_that_comes_later(tmp_path):
     ring = ec_ring(tmp_path / "edi.pem", setting="X")
     assert ring.verify(other.sign(CLAIMS)) == CLAIMS
     assert before.verify(ring.sign(CLAIMS)) == CLAIMS
+
+
+def test_takes_up_a_key_that_was_replaced_in_the_tick_in_which_it_was_read(tmp_path, clock):
+    """File systems tell the time of a change in ticks of milliseconds, some in seconds."""
+
+    def replaced():
+        write_key(tmp_path / "draft.pem").rename(tmp_path / "edi.pem")
+        os.utime(tmp_path, (NOW.timestamp(), NOW.timestamp()))
+        return ec_ring(tmp_path / "edi.pem", setting="X")
+
+    before, after = replaced(), replaced()
+    assert after.keys[0].kid == before.keys[0].kid
+    clock.shift(timedelta(seconds=1))
+    ring = ec_ring(tmp_path / "edi.pem", setting="X")
+    assert ring.keys[0].kid == jwk_of(load_public_key(tmp_path / "edi.pem", setting="X"))["kid"]
+
+
+def test_reads_keys_no_more_once_no_change_can_go_unseen(tmp_path, clock):
+    path = write_key(tmp_path / "edi.pem")
+    os.utime(tmp_path, (NOW.timestamp(), NOW.timestamp()))
+    rings = []
+    for seconds in (-86400, -3600, 0, 0.1, 0.6, 1.1, 1.6, 2.1, 60, 86400):
+        clock.move_to(NOW + timedelta(seconds=seconds), tick=False)
+        rings.append(ec_ring(path, setting="X"))
+    assert [before is ring for before, ring in pairwise(rings)] == [True, False, True, *[False] * 4, True, True]
+
+
+def test_reads_keys_again_when_one_gets_another_name_meanwhile(tmp_path, monkeypatch):
+    path, upcoming = write_key(tmp_path / "edi.pem"), write_key(tmp_path / "edi.next.pem")
+
+    def found(path):
+        names = sibling_keys(path)
+        if upcoming.exists():
+            upcoming.replace(path)
+        return names
+
+    monkeypatch.setattr(signing, "sibling_keys", found)
+    ring = ec_ring(path, setting="X")
+    assert ring.keys[0].kid == jwk_of(load_public_key(path, setting="X"))["kid"]
 
 
 def test_refuses_a_file_beside_the_active_one_that_is_no_key(tmp_path):

@@ -12,6 +12,7 @@ from edi_auth.pasta import PastaToken
 from tests.conftest import VECTORS
 from tests.edi_auth import forge
 from tokens.core.errors import InvalidCredential, NotConfigured
+from tokens.core.signing import sibling_keys
 
 TEXTS = pytest.mark.parametrize("vector", VECTORS["pasta"], ids=["ldap", "google", "public"])
 PROPERTY = hypothesis_settings(max_examples=200, deadline=None, database=None, derandomize=True)
@@ -159,6 +160,21 @@ def test_signs_with_the_active_key_and_verifies_with_the_retired_one(folder):
     (folder / "pasta.old.pem").write_bytes(forge.private_pem(forge.other_pasta_key()))
     assert pasta.verify(forge.pasta("u*s*1", key=forge.other_pasta_key())).uid == "u"
     assert forge.read_pasta(pasta.sign(PastaToken("u", "s", 1))) == ["u", "s", "1"]
+
+
+def test_reads_keys_again_when_one_gets_another_name_meanwhile(folder, monkeypatch):
+    active, upcoming = folder / "pasta.pem", folder / "pasta.next.pem"
+    active.write_bytes(forge.private_pem(forge.PASTA_KEY))
+    upcoming.write_bytes(forge.private_pem(forge.other_pasta_key()))
+
+    def found(path):
+        names = sibling_keys(path)
+        if upcoming.exists():
+            upcoming.replace(path)
+        return names
+
+    monkeypatch.setattr(pasta, "sibling_keys", found)
+    assert pasta.verify(forge.pasta("u*s*1", key=forge.other_pasta_key())).uid == "u"
 
 
 def test_shows_no_key_in_a_repr():

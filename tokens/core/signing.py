@@ -6,11 +6,13 @@ import hmac
 import json
 import math
 import os
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jwt
 import orjson
@@ -25,6 +27,11 @@ from tokens.core.recent import Recent
 warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 # The largest token that is looked at: a body of 64 KiB could hold no larger one anyway.
 MAX_TOKEN_LENGTH = 64 * 1024
+# File systems tell in ticks when a folder was changed: of two changes within one, as a rotation makes them, the second
+# does not show. The longest tick, and how soon keys are read again meanwhile, in nanoseconds.
+TICK, READ_AGAIN = 2_000_000_000, 500_000_000
+
+Keys = TypeVar("Keys")
 
 
 class _JWS(jwt.PyJWS):
@@ -184,15 +191,30 @@ def ec_ring(active: Path, *, setting: str) -> KeyRing:
     Parsed once per process and again when a file in their folder comes, goes or is replaced. Raises `NotConfigured`
     naming `setting` when a file is missing or holds no P-256 key.
     """
-    return _ec_ring(active, folder_version(active, setting=setting), setting=setting)
+    return read_keys(_ec_ring, active, setting=setting)
 
 
-def folder_version(path: Path, *, setting: str) -> int:
-    """A number that changes with the files beside `path`. Raises `NotConfigured` naming `setting` without a folder."""
+def read_keys(read: Callable[..., Keys], path: Path, *, setting: str) -> Keys:
+    """What `read` makes of the key files at `path` and beside it, of which one can go in between to have another name.
+
+    It gets the version of their folder, by which it may keep what it has made. Raises what it does.
+    """
     try:
-        return os.stat(_folder_of(path)).st_mtime_ns  # noqa: PTH116 — a third of the time, several times a request
+        return read(path, _folder_version(path, setting=setting), setting=setting)
+    except NotConfigured:
+        return read(path, _folder_version(path, setting=setting), setting=setting)
+
+
+def _folder_version(path: Path, *, setting: str) -> tuple[int, int]:
+    """What changes with the files beside `path`, and a few times more until no change can be in the tick of the last.
+
+    Raises `NotConfigured` naming `setting` without a folder.
+    """
+    try:
+        changed = os.stat(_folder_of(path)).st_mtime_ns  # noqa: PTH116 — a third of the time, several times a request
     except OSError as exc:
         raise NotConfigured(f"{setting}: {path.name} is missing or holds no private key.") from exc
+    return changed, max(-1, min((time.time_ns() - changed) // READ_AGAIN, TICK // READ_AGAIN))
 
 
 @lru_cache(maxsize=16)
@@ -201,7 +223,7 @@ def _folder_of(path: Path) -> str:
 
 
 @lru_cache(maxsize=16)
-def _ec_ring(active: Path, _version: int, *, setting: str) -> KeyRing:
+def _ec_ring(active: Path, _version: tuple[int, int], *, setting: str) -> KeyRing:
     private = load_private_key(active, setting=setting)
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise NotConfigured(f"{setting}: {active.name} holds no P-256 private key.")
