@@ -160,7 +160,8 @@ def check(claims: dict[str, Any], *, now: datetime) -> None:
     """Whether genuine EDI claims hold at `now`: issuer, hosted domain and times. Raises `InvalidCredential`."""
     if claims.get("iss") != settings.EDI_JWT_ISSUER or claims.get("hd") != settings.EDI_JWT_HOSTED_DOMAIN:
         raise InvalidCredential("The EDI token was not issued by this service.")
-    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject or not subject.isprintable():
         raise InvalidCredential("The EDI token names no subject.")
     seconds = now.timestamp()
     expires: Any = claims.get("exp")

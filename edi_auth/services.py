@@ -470,7 +470,7 @@ def group_of(edi_id: str) -> Group:
 
 def principal_of(edi_id: str) -> Profile | Group:
     """The profile or group of that EDI-ID. Raises `NotFound`."""
-    principal = None if "\0" in edi_id else _principal(edi_id)
+    principal = _principal(edi_id)
     if principal is None:
         raise NotFound(f"There is no profile or group {edi_id}.")
     return principal
@@ -544,6 +544,8 @@ def find_pasta(raw: str) -> Profile | Group | None:
 
 
 def _principal(edi_id: str) -> Profile | Group | None:
+    if not edi_id.isprintable():  # PostgreSQL refuses to look a NUL up.
+        return None
     return Profile.objects.filter(edi_id=edi_id).first() or Group.objects.filter(edi_id=edi_id).first()
 
 

@@ -265,9 +265,9 @@ def verify(raw: str, now: datetime) -> Description:
 
 
 def _serial(raw: str) -> str:
-    """The `s` of a genuine token, empty if it makes no sense."""
+    """The `s` of a genuine token, empty if it makes no sense. Others sign with that secret, too."""
     serial = ring().verify(raw).get("s")
-    return serial if isinstance(serial, str) else ""
+    return serial if isinstance(serial, str) and serial.isprintable() else ""
 
 
 def find_publisher(raw: str) -> Publisher | None:

@@ -338,7 +338,7 @@ def test_refuses_a_token_whose_issuer_and_domain_are_exchanged(api):
     assert is_refused(refresh(api, edi_token=edi(claims(iss=claims()["hd"], hd=claims()["iss"]))))
 
 
-@pytest.mark.parametrize("sub", [..., None, "", 7, True, [], {}, ["EDI-x"]], ids=repr)
+@pytest.mark.parametrize("sub", [..., None, "", 7, True, [], {}, ["EDI-x"], "EDI-\0", "EDI-\ud800"], ids=repr)
 def test_refuses_an_edi_token_without_a_subject(api, sub):
     assert is_refused(refresh(api, edi_token=edi(claims(sub=sub))))
 

@@ -101,6 +101,11 @@ def test_knows_no_token_that_was_never_stored_or_not_signed_here(introspect, mak
     assert introspect(value_of(make())[:-8] + "AAAAAAAA") == INACTIVE
 
 
+@pytest.mark.parametrize("serial", ["\0", "\ud800", "x" * 9000, "", 7, None], ids=lambda serial: repr(serial)[:8])
+def test_knows_no_token_that_another_holder_of_the_secret_made_up(introspect, serial):
+    assert introspect(podcast_services.ring().sign({"s": serial})) == INACTIVE
+
+
 @pytest.mark.parametrize(
     ("make", "present"), [(NamedTokenFactory, value_of), (PublisherFactory, secret_of), (ApiKeyFactory, secret_of)]
 )

@@ -53,6 +53,12 @@ def refresh(api, *, pasta_token=None, edi_token=None):
     return api.call("POST", REFRESH, {"pasta-token": pasta_token or pasta(), "edi-token": edi_token or edi()})
 
 
+@pytest.mark.parametrize("text", ["\0", "\ud800", "x" * 9000], ids=lambda text: repr(text)[:8])
+def test_ends_nothing_for_a_name_that_no_row_can_have(revoke, text):
+    revoke(podcast_services.ring().sign({"s": text}))
+    revoke(edi(claims(sub=text)))
+
+
 @pytest.mark.parametrize(("kind", "state"), STATES, ids=[f"{kind}-{state}" for kind, state in STATES])
 @pytest.mark.parametrize("hint", ["", "named_token", "no such kind"])
 def test_answers_alike_whatever_the_credential_is(revoke, snapshot, kind, state, hint):
