@@ -132,20 +132,19 @@ class Links(Importer):
 
     def find(self, fields: dict[str, Any]) -> Any:
         """Whether each is linked with all others."""
-        linked = self._linked(fields)
-        return PRESENT if all(set(others) <= set(profile.links.all()) for profile, others in linked) else None
+        profiles = self._profiles(fields)
+        return PRESENT if all(profiles <= {profile, *profile.links.all()} for profile in profiles) else None
 
     def add(self, fields: dict[str, Any], *, actor: Actor) -> None:
         """Link them."""
-        for profile, others in self._linked(fields):
-            services.update(profile, actor=actor, links={*profile.links.all(), *others})
+        services.link(self._profiles(fields), actor=actor)
 
-    def _linked(self, fields: dict[str, Any]) -> list[tuple[Profile, set[Profile]]]:
-        """Each profile, with those that it is to be linked with."""
+    def _profiles(self, fields: dict[str, Any]) -> set[Profile]:
+        """Those that are to be linked."""
         profiles = {services.profile_of(edi_id) for edi_id in fields["profiles"]}
         if len(profiles) < 2:
             raise Invalid("profiles", "profiles: must name two profiles or more.")
-        return [(profile, profiles - {profile}) for profile in sorted(profiles, key=lambda profile: profile.pk)]
+        return profiles
 
 
 class Groups(Principals):

@@ -450,6 +450,15 @@ def update(row: Profile | Group | ApiKey, *, actor: Actor, now: datetime | None 
     lifecycle.change_row(row, action, changes, actor=actor, now=now)
 
 
+def link(profiles: Iterable[Profile], *, actor: Actor, now: datetime | None = None) -> None:
+    """Link each of `profiles` with all others of them, besides those that it is linked with already."""
+    ids = [profile.pk for profile in profiles]
+    with transaction.atomic():
+        rows = list(Profile.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+        for row in rows:
+            update(row, actor=actor, now=now, links={*row.links.all(), *rows} - {row})
+
+
 def fresh_key() -> str:
     """A new secret of an API key. It never begins with `-`: a command line would take its preview for an option."""
     while True:

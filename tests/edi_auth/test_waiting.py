@@ -78,3 +78,12 @@ def test_ends_the_tokens_that_were_given_while_it_waited(begun):
     ended.result(PATIENCE)
     profile.refresh_from_db()
     assert profile.tokens_valid_after > until
+
+
+def test_links_besides_the_profiles_that_were_linked_while_it_waited(begun):
+    profile, first, second = ProfileFactory.create_batch(3)
+    with transaction.atomic():
+        services.link([profile, first], actor=SYSTEM)
+        linked = begun(lambda: services.link([profile, second], actor=SYSTEM))
+    linked.result(PATIENCE)
+    assert set(profile.links.all()) == {first, second}
