@@ -17,6 +17,7 @@ def limited():
     patience.limit(1.5)
     yield
     patience.limit(None)
+    vars(patience.patience).clear()  # what `of` has set for this thread
 
 
 def test_waits_for_ever_unless_told():
