@@ -110,7 +110,8 @@ class Prepared(_Statement[Model]):
 class PreparedUpdate(_Statement[Model]):
     """`QuerySet.update` with the `RETURNING` that PostgreSQL and SQLite both have.
 
-    Finding a row, judging it and counting its use cannot be torn apart, and no lock outlives the statement. `make()`
+    Finding a row, judging it and counting its use cannot be torn apart, and no lock outlives the statement. (Where the
+    query set joins nothing: PostgreSQL judges a row that it waited for anew, but not what was joined with it.) `make()`
     returns the query set, the fields whose columns each row gives back as it is afterwards, and the updates.
 
     With `reading` each row goes on with the columns of each row of the query set `reading(id)`, where `id` is in the
