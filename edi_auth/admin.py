@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from django.http import HttpRequest
 from django.template.defaultfilters import pluralize
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
@@ -19,6 +19,9 @@ from tokens.core.admin.verbs import END_TOKENS, LOCK, ROTATABLE_VERBS, UNLOCK, V
 from tokens.core.admin.words import moment
 from tokens.core.errors import Forbidden
 from tokens.core.models import Range
+
+# Of how many members a form tells which were chosen, and which it had shown: of more it would be too large a body.
+MAX_CHOSEN = 1200
 
 
 class LockFilter(admin.SimpleListFilter):
@@ -39,6 +42,12 @@ class LockFilter(admin.SimpleListFilter):
     def ranges(self, model: type[Principal]) -> Sequence[Range] | None:
         """Where those are that are locked, the latest first."""
         return (Range(Q(), ("-locked_at",)),) if self.value() == "yes" else None
+
+
+def has_many_members(group: Group) -> bool:
+    """Whether they are more than a form can send. They are read once, and then the form shows them."""
+    prefetch_related_objects([group], "members")
+    return len(group.members.all()) > MAX_CHOSEN
 
 
 def may_lock(request: HttpRequest) -> bool:
@@ -148,6 +157,20 @@ class GroupAdmin(PrincipalAdmin):
     fields = ("name", "members")
     autocomplete_fields = ("members",)
     keys_of = "group"
+
+    @display(description="Members")
+    def shown_members(self, group: Group) -> str:
+        """How many there are, where they are too many for a form."""
+        return f"{len(group.members.all())}, too many to choose from here: import_records --update changes them."
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        """The members, or of many how many they are: a form has no room for them."""
+        found = super().get_fields(request, obj)
+        return [*found[:-1], "shown_members"] if obj is not None and has_many_members(obj) else found
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        """What is known, which may be how many members there are."""
+        return (*super().get_readonly_fields(request, obj), "shown_members")
 
     def add(self, request: HttpRequest, form: Any) -> tuple[Group, str]:
         """Add it with its members."""

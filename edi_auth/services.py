@@ -479,7 +479,7 @@ def group_of(edi_id: str) -> Group:
 
 def principal_of(edi_id: str) -> Profile | Group:
     """The profile or group of that EDI-ID. Raises `NotFound`."""
-    principal = _principal(edi_id)
+    principal = None if "\0" in edi_id else _principal(edi_id)
     if principal is None:
         raise NotFound(f"There is no profile or group {edi_id}.")
     return principal
@@ -543,7 +543,8 @@ def verify_pasta(raw: str, now: datetime) -> Description:
 
 def find_edi(raw: str) -> Profile | Group | None:
     """The profile or group that a genuine EDI token, expired or not, was made for. Raises `InvalidCredential`."""
-    return _principal(str(ring().verify(raw).get("sub")))
+    subject = str(ring().verify(raw).get("sub"))
+    return _principal(subject) if subject.isprintable() else None
 
 
 def find_pasta(raw: str) -> Profile | Group | None:
@@ -553,8 +554,6 @@ def find_pasta(raw: str) -> Profile | Group | None:
 
 
 def _principal(edi_id: str) -> Profile | Group | None:
-    if not edi_id.isprintable():  # PostgreSQL refuses to look a NUL up.
-        return None
     return Profile.objects.filter(edi_id=edi_id).first() or Group.objects.filter(edi_id=edi_id).first()
 
 

@@ -216,7 +216,7 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
         """Whether signing in takes a code."""
         if row.has_factor:
             return "on"
-        return "required" if row.must_have_factor else "off"
+        return "required" if row.is_factor_required else "off"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With their roles and second factors."""

@@ -84,24 +84,24 @@ def update(row: Operator, changes: Mapping[str, Any], *, actor: Actor) -> None:
         record(Action.UPDATE, row.pk, actor=actor, before=before)
 
 
-def must_have_second_factor(row: Operator) -> bool:
+def is_factor_required(row: Operator) -> bool:
     """Whether the settings, or a superuser, require a second factor of this operator."""
     return settings.SECOND_FACTOR_REQUIRED or row.must_have_second_factor
 
 
 def with_factors(rows: QuerySet[Operator]) -> QuerySet[Operator]:
-    """`rows`, each with `has_factor` and `must_have_factor`: whether it has a second factor, and has to have one."""
+    """`rows`, each with `has_factor` and `is_factor_required`: whether it has a second factor, and has to have one."""
     devices = TOTPDevice.objects.filter(user_id=OuterRef("pk"), confirmed=True)
     policies = OperatorPolicy.objects.filter(user_id=OuterRef("pk"), must_have_second_factor=True)
     is_required = Value(True) if settings.SECOND_FACTOR_REQUIRED else Exists(policies)
-    return rows.annotate(has_factor=Exists(devices), must_have_factor=is_required)
+    return rows.annotate(has_factor=Exists(devices), is_factor_required=is_required)
 
 
 def factor_of(operator_id: Any) -> tuple[bool, bool]:
     """Whether an operator has a second factor, and whether one is required of them, in one query."""
     rows: Any = with_factors(Operator.objects.filter(pk=operator_id))
-    has_factor, must_have_factor = rows.values_list("has_factor", "must_have_factor").get()
-    return has_factor, must_have_factor
+    has_factor, is_required = rows.values_list("has_factor", "is_factor_required").get()
+    return has_factor, is_required
 
 
 def pending_device(row: Operator) -> TOTPDevice:
@@ -134,7 +134,7 @@ def switch_on_second_factor(row: Operator, code: str, *, actor: Actor) -> tuple[
 def switch_off_second_factor(row: Operator, *, actor: Actor, reason: str = "") -> None:
     """Forget the devices of an operator. Raises `Forbidden` where the second factor is required of those who ask."""
     with transaction.atomic():
-        if must_have_second_factor(row) and actor.id == str(row.pk):
+        if is_factor_required(row) and actor.id == str(row.pk):
             raise Forbidden("You need a second factor.")
         before = audit.snapshot(row)
         TOTPDevice.objects.filter(user_id=row.pk).delete()

@@ -25,10 +25,14 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from tokens import operators
+from tokens.core import throttling
 from tokens.core.admin.overview import register_warning
 from tokens.core.admin.verbs import operator
-from tokens.core.errors import RegistryError
+from tokens.core.errors import RegistryError, TooManyFailures
 from tokens.models import RecoveryCodes
+
+# How often within a minute the old password may be wrong when somebody sets a new one.
+MAX_WRONG_PASSWORDS = 5
 
 
 def typed(pattern: str, *, wrong: str, **attributes: str | bool) -> forms.RegexField:
@@ -75,12 +79,12 @@ class SecondFactorMiddleware:
         """The response to `request`, or the way to the second factor."""
         # Not `path`, which begins with the prefix where the site has one.
         if request.path_info.startswith("/admin") and is_unverified(request):
-            has_factor, must_have_one = operators.factor_of(request.user.pk)
+            has_factor, is_required = operators.factor_of(request.user.pk)
             open_pages = {reverse("admin:logout"), reverse("admin:jsi18n"), reverse("second_factor_code")}
             if request.path not in open_pages:
                 if has_factor:
                     return redirect_to_login(request.get_full_path(), reverse("second_factor_code"))
-                if must_have_one and request.path != reverse("second_factor"):
+                if is_required and request.path != reverse("second_factor"):
                     messages.warning(request, "You need a second factor. Set one up to continue.")
                     return redirect("second_factor")
         return self.get_response(request)
@@ -128,7 +132,7 @@ def recovered(request: HttpRequest, form: RecoveryForm) -> RecoveryCodes | None:
         left = f"{number} recovery code{pluralize(number)} {pluralize(number, 'is,are')} left"
         way = (
             "have another operator reset your second factor"
-            if operators.must_have_second_factor(row)
+            if operators.is_factor_required(row)
             else "switch the second factor off and on again"
         )
         messages.warning(request, f"{left}. If your phone is lost, {way}.")
@@ -158,7 +162,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         except RegistryError as exc:
             messages.error(request, str(exc))
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Second factor", "form": form}
-    context |= {"is_on": row.has_second_factor, "is_required": operators.must_have_second_factor(row)}
+    context |= {"is_on": row.has_second_factor, "is_required": operators.is_factor_required(row)}
     context["left"] = row.recovery_codes_left
     if not context["is_on"]:
         device = operators.pending_device(row)
@@ -180,10 +184,20 @@ def picture(device: TOTPDevice) -> str:
 
 @never_cache
 def change_password(request: HttpRequest) -> HttpResponse:
-    """Django's page, and a record of its success."""
-    response = admin.site.password_change(request)
-    if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
-        operators.record(operators.Action.CHANGE_PASSWORD, request.user.pk, actor=operator(request))
+    """Django's page, and a record of its success. Who found a session open has few guesses at the password."""
+    if request.method != "POST":
+        return admin.site.password_change(request)
+    who = f"operator {request.user.pk}"
+    try:
+        throttling.check("passwords", who)
+        response: Any = admin.site.password_change(request)
+        if response.status_code == HTTPStatus.FOUND:
+            operators.record(operators.Action.CHANGE_PASSWORD, request.user.pk, actor=operator(request))
+        elif "old_password" in response.context_data["form"].errors:
+            throttling.count("passwords", who, limit=MAX_WRONG_PASSWORDS)
+    except TooManyFailures:
+        messages.error(request, "The old password was wrong too often. Wait a minute, then try again.")
+        return redirect("admin:password_change")
     return response
 
 

@@ -9,8 +9,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from edi_auth.admin import MAX_CHOSEN
 from edi_auth.models import ApiKey, Group, Profile, edi_id_of
 from podcast_perf.models import Publisher
+from tests.admin.conftest import shown_by
 from tests.factories import GroupFactory, NamedTokenFactory, ProfileFactory, PublisherFactory
 from tokens.models import AuditEvent, NamedToken
 
@@ -198,16 +200,44 @@ def test_adds_no_profile_of_an_identity_that_makes_no_sense(admin, uid):
     assert not Profile.objects.exclude(idp_uid="jane").exists()
 
 
-def test_saves_a_group_with_a_thousand_members_and_more(admin):
+def many_profiles(number, *, first_id=1):
+    """So many profiles, the first of which has that id."""
     fields = {"idp": "orcid", "created_at": timezone.now()}
-    Profile.objects.bulk_create(
-        Profile(idp_uid=str(number), edi_id=edi_id_of(str(number)), **fields) for number in range(1500)
+    ids = range(first_id, first_id + number)
+    return Profile.objects.bulk_create(
+        Profile(pk=pk, idp_uid=str(pk), edi_id=edi_id_of(str(pk)), **fields) for pk in ids
     )
-    ids = list(Profile.objects.values_list("pk", flat=True))
-    body = urlencode({"name": "Curators", "members": ids}, doseq=True)
-    form = {"data": body, "content_type": "application/x-www-form-urlencoded"}
-    assert admin.post(reverse("admin:edi_auth_group_add"), **form).status_code == 302
+
+
+def as_sent(**fields):
+    return {"data": urlencode(fields, doseq=True), "content_type": "application/x-www-form-urlencoded"}
+
+
+def test_saves_a_group_with_a_thousand_members_and_more(admin):
+    ids = [profile.pk for profile in many_profiles(1500)]
+    body = as_sent(name="Curators", members=ids)
+    assert admin.post(reverse("admin:edi_auth_group_add"), **body).status_code == 302
     assert Group.objects.get().members.count() == 1500
+
+
+def test_changes_a_group_with_as_many_members_as_a_form_has_room_for(admin):
+    group, members = GroupFactory(), many_profiles(MAX_CHOSEN, first_id=1_000_000_000)
+    group.members.set(members)
+    page = reverse("admin:edi_auth_group_change", args=[group.pk])
+    body = as_sent(**{**shown_by(admin, page), "name": "Curators", "members": [one.pk for one in members[1:]]})
+    assert admin.post(page, **body).status_code == 302
+    group.refresh_from_db()
+    assert (group.name, group.members.count()) == ("Curators", MAX_CHOSEN - 1)
+
+
+def test_renames_a_group_with_more_members_than_a_form_has_room_for(admin):
+    group = GroupFactory()
+    group.members.set(many_profiles(MAX_CHOSEN + 1))
+    page = reverse("admin:edi_auth_group_change", args=[group.pk])
+    assert f"{MAX_CHOSEN + 1}, too many to choose from here" in admin.get(page).content.decode()
+    assert admin.post(page, {**shown_by(admin, page), "name": "Curators"}).status_code == 302
+    group.refresh_from_db()
+    assert (group.name, group.members.count()) == ("Curators", MAX_CHOSEN + 1)
 
 
 def test_adds_a_group_with_its_members(admin):

@@ -20,6 +20,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from config.hashers import Argon2
 from tests.admin.conftest import member, shown_by
 from tokens import operators
+from tokens.core import throttling
 from tokens.models import AuditEvent, OperatorPolicy
 
 pytestmark = pytest.mark.django_db
@@ -353,6 +354,31 @@ def test_records_a_changed_password_and_no_attempt_to_change_it(operator):
     assert AuditEvent.objects.get().action == "tokens:operator:sign_in"
     assert browser.post(reverse("admin:password_change"), body).status_code == 302
     assert AuditEvent.objects.first().action == "tokens:operator:change_password"
+
+
+def test_gives_few_guesses_at_the_old_password(operator, time_machine):
+    time_machine.move_to(timezone.now(), tick=False)
+    throttling.forget()
+    browser = signed_in_by_password()
+    fresh = "staple battery horse correct"
+    body = {"old_password": PASSWORD, "new_password1": fresh, "new_password2": fresh}
+    page = reverse("admin:password_change")
+    guesses = [browser.post(page, body | {"old_password": f"guess {number}"}).status_code for number in range(6)]
+    assert guesses == [200, 200, 200, 200, 200, 302]
+    refused = browser.post(page, body, follow=True)
+    assert "The old password was wrong too often." in refused.content.decode()
+    operator.refresh_from_db()
+    assert operator.check_password(PASSWORD)
+    time_machine.shift(timedelta(minutes=1))
+    assert browser.post(page, body).status_code == 302
+    operator.refresh_from_db()
+    assert operator.check_password(fresh)
+
+
+def test_counts_no_mistake_in_the_new_password(operator):
+    browser = signed_in_by_password()
+    body = {"old_password": PASSWORD, "new_password1": "short", "new_password2": "short"}
+    assert [browser.post(reverse("admin:password_change"), body).status_code for _ in range(7)] == [200] * 7
 
 
 def test_records_a_password_that_is_set_for_somebody_and_no_attempt_to(admin):
