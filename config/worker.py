@@ -61,7 +61,13 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\
 
 
 class Worker(ThreadWorker):
-    """See above. What has no other note runs in the thread that accepts, and does not wait."""
+    """See above. What has no other note runs in the thread that accepts, and does not wait.
+
+    A connection is *arriving* while something of its request is missing (`enqueue_req`), then served, by a thread or at
+    once (`_serve`), then *departing* while something of the answer is left (`finish_request`). gunicorn keeps it for
+    the next request, or it is *lingering* until the client has hung up as well (`linger`). Those that arrive or depart
+    hold no place (`worker_connections`): gunicorn would cease to accept for them.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._arriving: dict[Connection, float] = {}

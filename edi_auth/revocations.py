@@ -2,6 +2,16 @@
 
 A thread of each process renews the snapshot every `EDI_REVOCATION_SECONDS`. While the database is away the last
 snapshot stays in force.
+
+What ends all tokens of somebody ends those that were made before it, and no token may seem to be younger than it is:
+
+- A renewed EDI token counts as made at the moment up to which revocations were known, not at that of its renewal
+  (`claims.renewed`, `claims.made_at`). That moment, `known_until`, is `COMMIT_SECONDS` before the snapshot was read,
+  for those that had their time already and were not stored yet.
+- Tokens tell whole seconds. None is made anew in the second in which those of before were ended
+  (`services._after_the_second_of`).
+- A PASTA token tells its end alone. The earliest moment at which it can have been made is reckoned with the longest
+  lifetime that tokens had lately (`claims.pasta_issued_at`, `Snapshot.longest_hours`).
 """
 
 import logging
