@@ -161,7 +161,7 @@ class GroupAdmin(PrincipalAdmin):
     @display(description="Members")
     def shown_members(self, group: Group) -> str:
         """How many there are, where they are too many for a form."""
-        return f"{len(group.members.all())}, too many to choose from here: import_records --update changes them."
+        return f"{len(group.members.all())}, too many to choose from here. Change them with import_records --update."
 
     def get_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         """The members, or of many how many they are: a form has no room for them."""

@@ -174,8 +174,7 @@ class OperatorAdmin(DjangoUserAdmin, VerbAdmin, SuperuserAdmin):
                 "locks and reads the audit log. Superusers do all of it and manage operators.",
             },
         ),
-        ("Signing in", {"fields": ("shown_factor", "shown_codes", "shown_sign_in")}),
-        ("Requirements", {"fields": ("must_have_second_factor",)}),
+        ("Signing in", {"fields": ("shown_factor", "must_have_second_factor", "shown_codes", "shown_sign_in")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
     readonly_fields = ("shown_password", "shown_factor", "shown_codes", "shown_sign_in")
