@@ -213,9 +213,8 @@ class ApiKey(RotatableCredential):
 
         An UPDATE that has waited for its row judges that anew as it is then, but nothing that was joined.
         """
-        owner = Profile.objects.filter(pk=models.OuterRef("owner"), locked_at__isnull=False)
-        group = Group.objects.filter(pk=models.OuterRef("group"), locked_at__isnull=False)
-        obstacles = cls.obstacles(now) | {State.LOCKED: models.Exists(owner) | models.Exists(group)}
+        locked = cls.objects.filter(cls.locked_by_owner()[State.LOCKED], pk=models.OuterRef("pk"))
+        obstacles = cls.obstacles(now) | {State.LOCKED: models.Q(models.Exists(locked))}
         return models.Q(*[~holds for holds in obstacles.values()])
 
     @classmethod

@@ -113,6 +113,13 @@ def test_counts_a_locked_group_as_locked():
     assert ApiKey.objects.in_state(State.LOCKED, now=NOW).get() == key
 
 
+def test_says_without_a_join_of_the_same_keys_that_they_are_usable():
+    made_keys = [row for row, _ in rows(ApiKey)]
+    made_keys += [ApiKeyFactory(group=GroupFactory(locked_at=moment)) for moment in (None, NOW)]
+    usable = ApiKey.objects.filter(ApiKey.usable_alone(now=NOW))
+    assert {key.pk for key in usable} == {key.pk for key in made_keys if key.is_usable(now=NOW)}
+
+
 def test_reads_the_clock_once_for_the_state_of_a_row(time_machine):
     time_machine.move_to(NOW, tick=False)
     assert NamedTokenFactory(expires_at=NOW).state == State.EXPIRED
