@@ -1,13 +1,20 @@
 """Superusers who change one another at the same time."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group as Role
 from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
 
 from tests.admin.conftest import shown_by
 from tests.tokens.test_race import at_once
+from tokens import operators
+from tokens.core.audit import SYSTEM
+from tokens.models import Operator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,6 +53,40 @@ def test_give_each_their_role_to_one_operator(operator):
             posts.append(lambda _client, browser=browser, body=body: browser.post(url, body).status_code)
         assert at_once(*posts) == [302, 302]
         assert joe.groups.count() == 2
+
+
+def test_give_each_other_a_role(operator):
+    users = [operator, User.objects.create_superuser("joe")]
+    for _ in range(ROUNDS):
+        posts = []
+        for user, other in (users, reversed(users)):
+            other.groups.clear()
+            browser, url = Client(), reverse("admin:tokens_operator_change", args=[other.pk])
+            browser.force_login(user)
+            given = {"username": other.username, "is_active": "on", "is_superuser": "on"}
+            body = {**shown_by(browser, url), **given, "groups": Role.objects.get(name="viewers").pk}
+            posts.append(lambda _client, browser=browser, url=url, body=body: browser.post(url, body).status_code)
+        assert at_once(*posts) == [302, 302]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [operators.is_last_superuser, lambda row: operators.update(row, {"email": "new@example.org"}, actor=SYSTEM)],
+    ids=["demoted", "updated"],
+)
+def test_keep_waiting_nobody_who_tells_of_what_they_do(operator, change):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time.")
+
+    def tell():
+        try:
+            LogEntry.objects.create(user_id=operator.pk, action_flag=CHANGE)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor() as pool, transaction.atomic():
+        change(Operator.objects.get(pk=operator.pk))
+        pool.submit(tell).result(timeout=10)
 
 
 def test_add_one_operator_of_a_name(operator):

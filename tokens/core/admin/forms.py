@@ -46,7 +46,7 @@ def changes_in(form: Any) -> dict[str, Any]:
     for name, chosen in changes.items():
         if isinstance(form.fields[name], forms.ModelMultipleChoiceField):
             shown, left = set(form.data.getlist(form.add_initial_prefix(name))), {str(one.pk) for one in chosen}
-            row = type(form.instance)._default_manager.select_for_update().get(pk=form.instance.pk)
+            row = type(form.instance)._default_manager.select_for_update(no_key=True).get(pk=form.instance.pk)
             stored = getattr(row, name).all()
             kept = [one for one in stored if str(one.pk) in left or str(one.pk) not in shown]
             changes[name] = [*kept, *(one for one in chosen if str(one.pk) not in shown)]
