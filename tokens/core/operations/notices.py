@@ -79,7 +79,8 @@ def expiring(now: datetime) -> Iterator[Expiry]:
         if kind.model is None or not kind.notifies:
             continue
         is_near = Q(expires_at__gt=now - LATE, expires_at__lte=later(now, timedelta(days=max(STAGES))))
-        rows = kind.model.objects.filter(is_near, revoked_at__isnull=True, is_active=True).select_related()
+        owners = [field.name for field in kind.model._meta.fields if field.many_to_one]
+        rows = kind.model.objects.filter(is_near, revoked_at__isnull=True, is_active=True).select_related(*owners)
         for row in rows.order_by("expires_at"):
             if row.expires_at is not None and not row.is_locked():
                 left = row.expires_at - now
