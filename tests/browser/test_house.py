@@ -123,8 +123,8 @@ def test_rotates_once_for_two_clicks_and_again_from_the_page_before(page, house,
     asked = f"{house}/admin/edi_auth/apikey/verbs/rotate/?id={key.pk}"
     page.goto(asked)
     click = "() => document.querySelector('[action*=rotate] [type=submit]').click()"
-    page.evaluate(f"() => {{ setTimeout({click}); setTimeout({click}, 200); setTimeout(fetch, 400, '/clicked'); }}")
-    page.wait_for_event("request", lambda request: request.url.endswith("/clicked"))
+    with page.expect_event("request", lambda request: request.url.endswith("/clicked")):
+        page.evaluate(f"() => {{ setTimeout({click}); setTimeout({click}, 200); setTimeout(fetch, 400, '/clicked'); }}")
     is_clicked.set()
     expect(page.get_by_label("Secret", exact=True)).to_be_visible()
     assert len(posts) == 1
@@ -132,6 +132,25 @@ def test_rotates_once_for_two_clicks_and_again_from_the_page_before(page, house,
     assert page.request.post(f"{house}/auth/v1/key", data={"key": secret}).status == 200
     page.goto(asked)
     page.get_by_role("button", name="Rotate").click()
+    expect(page.get_by_label("Secret", exact=True)).to_be_visible()
+    assert len(posts) == 2
+
+
+def test_sends_again_after_a_while_what_had_no_answer(page, house):
+    key, posts = ApiKeyFactory(), []
+    sign_in(page, house)
+    page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
+    page.clock.install()
+    page.goto(f"{house}/admin/edi_auth/apikey/verbs/rotate/?id={key.pk}")
+    page.route("**/verbs/rotate/", lambda route: route.fulfill(status=204))  # the page stays
+    click = "() => document.querySelector('[action*=rotate] [type=submit]').click()"
+    with page.expect_event("response"):
+        page.evaluate(click)
+    page.clock.fast_forward(1_000)
+    page.evaluate(click)
+    page.unroute_all()
+    page.clock.fast_forward(10_000)
+    page.evaluate(click)
     expect(page.get_by_label("Secret", exact=True)).to_be_visible()
     assert len(posts) == 2
 

@@ -37,12 +37,14 @@ const nameFields = () => {
 new MutationObserver(nameFields).observe(document.documentElement, { childList: true, subtree: true });
 
 // A second click while the server works would mint or rotate again, and end the secret that was to stay good for a while.
-// What is chosen in a list only asks, or is a download, after which the page stays.
-let sent = new WeakSet();
+// What is chosen in a list only asks, or is a download, after which the page stays. So it does for whoever has stopped
+// waiting: after ten seconds a click counts again.
+const WAIT_MS = 10_000;
+let sent = new WeakMap();
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (event.defaultPrevented || form.method !== "post" || form.id === "changelist-form") return;
-  if (sent.has(form)) event.preventDefault();
-  sent.add(form);
+  if (event.timeStamp - sent.get(form) < WAIT_MS) event.preventDefault();
+  else sent.set(form, event.timeStamp);
 });
-window.addEventListener("pageshow", () => { sent = new WeakSet(); });
+window.addEventListener("pageshow", () => { sent = new WeakMap(); });
