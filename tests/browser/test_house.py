@@ -15,7 +15,15 @@ from playwright.sync_api import Page, expect
 
 from edi_auth import services
 from tests.browser.conftest import PASSWORD, sign_in
-from tests.factories import ApiKeyFactory, NamedTokenFactory, PublisherFactory, secret_of, value_of
+from tests.factories import (
+    ApiKeyFactory,
+    GroupFactory,
+    NamedTokenFactory,
+    ProfileFactory,
+    PublisherFactory,
+    secret_of,
+    value_of,
+)
 from tokens.models import AuditEvent, NamedToken, Notice
 
 PAGES = (
@@ -153,6 +161,15 @@ def test_sends_again_after_a_while_what_had_no_answer(page, house):
     page.evaluate(click)
     expect(page.get_by_label("Secret", exact=True)).to_be_visible()
     assert len(posts) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "name"), [("group", GroupFactory, "Members"), ("profile", ProfileFactory, "Linked profiles")]
+)
+def test_names_the_field_that_completes_several(page, house, kind, make, name):
+    sign_in(page, house)
+    page.goto(f"{house}/admin/edi_auth/{kind}/{make().pk}/change/")
+    expect(page.get_by_role("searchbox", name=name)).to_be_visible()
 
 
 def test_searches_a_name_like_any_other_list(page, house):

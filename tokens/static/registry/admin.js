@@ -28,7 +28,7 @@ const nameFields = () => {
     const field = select.nextElementSibling?.querySelector("[role=combobox]");
     if (!label || !field || field.dataset.isNamed) continue;
     label.id ||= `label_${select.id}`;
-    for (const part of [field, ...field.querySelectorAll("[role=textbox]")]) {
+    for (const part of [field, ...field.querySelectorAll("[role=textbox], [role=searchbox]")]) {
       part.setAttribute("aria-labelledby", `${label.id} ${part.getAttribute("aria-labelledby") ?? ""}`.trim());
     }
     field.dataset.isNamed = "yes";
