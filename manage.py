@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """The command line of the token registry; `manage.py help` lists the commands."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -31,7 +32,10 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as exc:  # of a help that nobody reads; the commands see to their own
+    except OSError as exc:
+        if exc.errno not in {errno.EPIPE, errno.ENOSPC}:
+            raise
+        # Of a help that nobody reads, or that there is no room for; the commands see to their own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again at its end
         sys.exit(str(exc))
 
