@@ -166,7 +166,9 @@ class GroupAdmin(PrincipalAdmin):
     def get_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         """The members, or of many how many they are: a form has no room for them."""
         found = super().get_fields(request, obj)
-        return [*found[:-1], "shown_members"] if obj is not None and has_many_members(obj) else found
+        if obj is None or not has_many_members(obj):
+            return found
+        return ["shown_members" if name == "members" else name for name in found]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         """What is known, which may be how many members there are."""
